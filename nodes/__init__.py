@@ -1,0 +1,1 @@
+"""ComfyUI nodes, one module per task. Importable inside ComfyUI only, but for ``algorithms``."""

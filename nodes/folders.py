@@ -1,0 +1,61 @@
+"""Imageine's model folders inside ComfyUI's own folder table."""
+
+from pathlib import Path
+
+import folder_paths
+
+GROUNDING_DINO = "grounding-dino"
+SEGMENT_ANYTHING = "sams"
+
+_EXTENSIONS = {".safetensors"}
+
+
+def register() -> None:
+    """Add ``models/<name>`` to the paths that extra_model_paths.yaml, or another extension, lists for that name.
+
+    An extra path for a folder unknown to core arrives as ``([path], set())``, which lists files of any kind. The
+    extensions are set only then: a folder that another extension shares with us keeps its own as well.
+    """
+    for name in (GROUNDING_DINO, SEGMENT_ANYTHING):
+        folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+        paths, extensions = folder_paths.folder_names_and_paths[name]
+        folder_paths.folder_names_and_paths[name] = (paths, set(extensions) | _EXTENSIONS)
+
+
+def list_models(name: str) -> list[str]:
+    """Names of the model folders (those with a ``config.json``) under every path of folder ``name``, sorted.
+
+    Read from disk at every call, so that a refresh of the editor shows a model that was just copied in. Folders
+    that cannot be read are left out.
+    """
+    return sorted(_folders(name))
+
+
+def find_model(name: str, choice: str) -> Path:
+    """The directory of model ``choice``; where several paths of folder ``name`` hold it, the first.
+
+    Raises ``ValueError`` when none does. ``choice`` comes from a prompt over HTTP, so it is matched against the
+    listing and never joined to a path.
+    """
+    folders = _folders(name)
+    if choice in folders:
+        return folders[choice]
+    searched = " or ".join(folder_paths.get_folder_paths(name))
+    present = f"Found there: {', '.join(sorted(folders))}. " if folders else ""
+    raise ValueError(
+        f"No model folder '{choice}' with a config.json in {searched}. {present}"
+        f"Run `imageine models pull simple`, or copy the model's folder there and press R to refresh."
+    )
+
+
+def _folders(name: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for root in folder_paths.get_folder_paths(name):
+        try:
+            children = sorted(Path(root).iterdir())
+        except OSError:  # extra paths name folders that need not exist
+            continue
+        for child in children:
+            if (child / "config.json").is_file():
+                found.setdefault(child.name, child)
+    return found

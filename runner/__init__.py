@@ -1,0 +1,1 @@
+"""The headless runner: Imageine's workflows over ComfyUI's API."""
