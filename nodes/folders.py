@@ -25,7 +25,7 @@ def register() -> None:
 def list_models(name: str) -> list[str]:
     """Names of the model folders (those with a ``config.json``) under every path of folder ``name``, sorted.
 
-    Read from disk at every call, so that a refresh of the editor shows a model that was just copied in. Folders
+    Read from disk at every call, so that a refresh of the editor shows a model that was just copied in. Paths
     that cannot be read are left out.
     """
     return sorted(_folders(name))
@@ -52,10 +52,9 @@ def _folders(name: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for root in folder_paths.get_folder_paths(name):
         try:
-            children = sorted(Path(root).iterdir())
-        except OSError:  # extra paths name folders that need not exist
+            models = [child for child in sorted(Path(root).iterdir()) if (child / "config.json").is_file()]
+        except OSError:  # an extra path need not exist, or be readable
             continue
-        for child in children:
-            if (child / "config.json").is_file():
-                found.setdefault(child.name, child)
+        for model in models:
+            found.setdefault(model.name, model)
     return found

@@ -41,6 +41,8 @@ CODES = {
     "model_unknown": "The manifest has no such model.",
     "model_offline": "A model file could not be downloaded.",
     "model_corrupt": "A model file is incomplete or its checksum is wrong.",
+    "model_gated": "The hub gives a model only to accounts that accepted its terms.",
+    "model_unwritable": "A models folder cannot be written.",
     "model_disk_full": "Not enough free disk space for the models.",
 }
 

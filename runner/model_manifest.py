@@ -120,4 +120,5 @@ def _unknown(name: str, manifest: tuple[Model, ...]) -> ModelError:
     known = [*pipelines, "all", *(model.id for model in manifest)]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
-    return ModelError("model_unknown", f"No model or pipeline is called '{name}'.", hint, {"name": name, "known": known})
+    message = f"No model or pipeline is called '{name}'."
+    return ModelError("model_unknown", message, hint, {"name": name, "known": known})

@@ -4,6 +4,12 @@ import re
 from dataclasses import dataclass
 from numbers import Real
 
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from .pixels import to_rgb
+
 SORTS = {
     "score": lambda box: -box.get("score", 1.0),
     "left to right": lambda box: box["x"] + box["width"] / 2,
@@ -12,6 +18,19 @@ SORTS = {
     "small to large": lambda box: box["width"] * box["height"],
 }
 
+_COLOURS = (
+    "#e6194b",
+    "#3cb44b",
+    "#4363d8",
+    "#f58231",
+    "#911eb4",
+    "#42d4f4",
+    "#f032e6",
+    "#bfef45",
+    "#ffe119",
+    "#469990",
+)
+_SMALLEST_PREVIEW, _LARGEST_PREVIEW = 512, 1024  # pixels of the longer edge
 _SIDES = ("x", "y", "width", "height")
 
 
@@ -117,3 +136,89 @@ def _has_words(label: str, words: list[str]) -> bool:
 def label_lines(frames: list[list[dict]]) -> str:
     """The labels of ``frames`` as text: one line per frame, labels separated by commas, in the frame's order."""
     return "\n".join(", ".join(box.get("label") or "" for box in frame) for frame in frames)
+
+
+def draw(images: torch.Tensor, frames: dict | list | None, message: str = "") -> torch.Tensor:
+    """``images`` ``[B,H,W,C]`` with their boxes, labels and scores drawn: ``[B,H,W,3]`` float32 in 0..1, on the CPU.
+
+    ``message`` is written over the images without a box. Lines and letters grow with the image.
+    """
+    frames = as_frames(frames, len(images))
+    labels = sorted({box.get("label") or "" for frame in frames for box in frame})
+    colours = {label: _COLOURS[index % len(_COLOURS)] for index, label in enumerate(labels)}
+    drawn = torch.empty(*images.shape[:3], 3)
+    for index, frame in enumerate(frames):
+        pixels = to_rgb(images[index : index + 1])[0].clamp(0, 1).mul(255).round().to("cpu", torch.uint8)
+        picture = Image.fromarray(pixels.numpy())
+        if frame:
+            _draw_boxes(picture, frame, colours)
+        elif message:
+            _write_lines(picture, message)
+        drawn[index] = torch.from_numpy(np.array(picture)).float().div(255)
+    return drawn
+
+
+def preview(images: torch.Tensor, frames: list[list[dict]], message: str = "") -> torch.Tensor:
+    """``draw`` on images made to fit a node: the longer edge is brought to 512..1024 pixels."""
+    height, width = images.shape[1:3]
+    longest = max(height, width)
+    scale = min(1.0, _LARGEST_PREVIEW / longest) if longest >= _SMALLEST_PREVIEW else _SMALLEST_PREVIEW / longest
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    mode = "area" if scale < 1 else "nearest"
+    shown = torch.empty(len(images), *size, 3)
+    for index in range(len(images)):
+        picture = to_rgb(images[index : index + 1]).movedim(-1, 1)
+        shown[index] = torch.nn.functional.interpolate(picture, size=size, mode=mode)[0].movedim(0, -1).cpu()
+    return draw(shown, [[_scaled(box, scale) for box in frame] for frame in frames], message)
+
+
+def _scaled(box: dict, scale: float) -> dict:
+    return {**box, **{side: box[side] * scale for side in _SIDES}}
+
+
+def _letter_height(picture: Image.Image) -> int:
+    return max(11, round(max(picture.size) / 36))
+
+
+def _draw_boxes(picture: Image.Image, frame: list[dict], colours: dict[str, str]) -> None:
+    pen = ImageDraw.Draw(picture)
+    letters = _letter_height(picture)
+    for box in sorted(frame, key=SORTS["score"], reverse=True):  # the best box last, on top
+        left, top, right, bottom = (round(side) for side in clipped(box, *picture.size))
+        if right < left or bottom < top:
+            continue
+        colour = colours[box.get("label") or ""]
+        corners = (left, top, max(left, right - 1), max(top, bottom - 1))
+        pen.rectangle(corners, outline=colour, width=max(1, letters // 6))
+        score = f"{box['score']:.2f}" if isinstance(box.get("score"), Real) else ""
+        above = top - round(letters * 1.3)
+        text = f"{box.get('label') or ''} {score}".strip()
+        _write(pen, (left, above if above >= 0 else top), text, colour, letters, picture.width)
+
+
+def _write_lines(picture: Image.Image, text: str) -> None:
+    """``text`` at the top of ``picture``, broken between words so that each line fits its width."""
+    pen = ImageDraw.Draw(picture)
+    letters = _letter_height(picture)
+    font = ImageFont.load_default(letters)
+    lines: list[str] = []
+    for word in text.split():
+        if lines and pen.textlength(f"{lines[-1]} {word}", font=font) <= picture.width - letters:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    for index, line in enumerate(lines):
+        _write(pen, (0, round(index * letters * 1.3)), line, "#202020", letters, picture.width)
+
+
+def _write(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, colour: str, height: int, width: int) -> None:
+    """``text`` on a patch of ``colour``; moved left where it would leave a picture ``width`` pixels wide."""
+    if not text:
+        return
+    font = ImageFont.load_default(height)
+    long = round(pen.textlength(text, font=font)) + height // 2
+    x, y = max(0, min(corner[0], width - long)), corner[1]
+    pen.rectangle((x, y, x + long, y + round(height * 1.3)), fill=colour)
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
+    pen.text((x + height // 4, y), text, fill=ink, font=font)

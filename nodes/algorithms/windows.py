@@ -11,6 +11,9 @@ from typing import NamedTuple
 # It also keeps regions of one photo at least twice this far apart, or they are joined.
 MIN_MARGIN = 32
 
+# The longest side worked out from an aspect ratio; ComfyUI's own limit for sizes.
+MAX_SIDE = 16384
+
 
 class Box(NamedTuple):
     """A rectangle in pixels; ``right`` and ``bottom`` are exclusive."""
@@ -47,10 +50,7 @@ class Box(NamedTuple):
 
     def overlaps(self, other: "Box") -> bool:
         return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
     def grown(self, dx: int, dy: int) -> "Box":
@@ -120,9 +120,9 @@ def crop_size(contexts: list[Box], width: int, height: int, multiple: int) -> tu
         width = max(box.width for box in contexts)
         height = max(box.height for box in contexts)
     elif not height:
-        height = max(-(-box.height * width // box.width) for box in contexts)
+        height = min(MAX_SIDE, max(-(-box.height * width // box.width) for box in contexts))
     elif not width:
-        width = max(-(-box.width * height // box.height) for box in contexts)
+        width = min(MAX_SIDE, max(-(-box.width * height // box.height) for box in contexts))
     return round_up(width, multiple), round_up(height, multiple)
 
 
@@ -133,17 +133,30 @@ def window_for(box: Box, context: float, photo: Box, size: tuple[int, int], keep
     ``size``; where the photo is too small for it, context gives way before anything is padded, down to
     ``MIN_MARGIN`` pixels of it. Padding is left only where the region itself is too long for the photo.
     """
-    reach = context_box(box, context, photo)
+    cover = context_box(box, context, photo)
     if keep_scale:
         width, height = size
     else:
-        width, height = _covering(reach, size)
+        width, height = _covering(cover, size)
         if width > photo.width or height > photo.height:
-            least = _covering(context_box(box, 1.0, photo), size)
-            width, height = max(least, _fitting(photo, size))
-    left = _placed(reach.left, reach.right, box.left + box.right, width, photo.width)
-    top = _placed(reach.top, reach.bottom, box.top + box.bottom, height, photo.height)
+            cover = context_box(box, 1.0, photo)
+            least, most = _covering(cover, size), _fitting(photo, size)
+            width, height = max(least[0], most[0]), max(least[1], most[1])
+    left = _placed(box.left + box.right, width, cover.left, cover.right, photo.width)
+    top = _placed(box.top + box.bottom, height, cover.top, cover.bottom, photo.height)
     return Box(left, top, left + width, top + height)
+
+
+def _placed(twice_centre: int, length: int, first: int, last: int, photo: int) -> int:
+    """Where a window of ``length`` starts on one axis.
+
+    As near to the centre as covering ``first`` to ``last`` allows, and inside the photo; or around all of the
+    photo, when it is the shorter one.
+    """
+    start = (twice_centre - length) // 2
+    start = min(max(start, last - length), first)
+    low, high = sorted((0, photo - length))
+    return min(max(start, low), high)
 
 
 def _covering(box: Box, aspect: tuple[int, int]) -> tuple[int, int]:

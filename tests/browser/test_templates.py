@@ -29,8 +29,8 @@ def pack(comfyui) -> str:
 
 
 @pytest.mark.parametrize("title", TEMPLATES)
-def test_template_opens_and_equals_its_api_file(editor, pack, title):
-    editor.open_template(title, pack)
+def test_template_opens_and_equals_its_api_file(editor, title):
+    editor.open_template(title)
     assert editor.errors == []
     assert not [text for text in editor.dialogs() if "issing" in text]
 
@@ -42,18 +42,18 @@ def test_template_opens_and_equals_its_api_file(editor, pack, title):
 
 
 @pytest.mark.parametrize("title", TEMPLATES)
-def test_saving_an_opened_template_changes_nothing_that_runs(editor, pack, title):
+def test_saving_an_opened_template_changes_nothing_that_runs(editor, title):
     """What File > Save writes opens to the same prompt: widget values keep their places."""
-    editor.open_template(title, pack)
+    editor.open_template(title)
     before = editor.prompt()
     editor.load(editor.serialize())
     assert editor.prompt() == before
 
 
 @pytest.mark.parametrize("title", TEMPLATES)
-def test_app_mode_lists_existing_widgets(editor, pack, title):
+def test_app_mode_lists_existing_widgets(editor, title):
     """A name in linearData that no widget has would vanish from the app with a mere console warning."""
-    editor.open_template(title, pack)
+    editor.open_template(title)
     widgets = editor.page.evaluate(
         "() => window.app.graph.nodes.flatMap(n => (n.widgets ?? []).map(w => `${n.id}.${w.name}`))"
     )

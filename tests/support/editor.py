@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from urllib.parse import quote
 
 import requests
 from playwright.sync_api import Page, sync_playwright
@@ -45,10 +44,20 @@ class Editor:
             timeout=60_000,
         )
 
-    def open_template(self, title: str, source: str) -> None:
-        """Open a template by its address, as the link in the template browser does."""
-        self.open(f"?template={quote(title)}&source={quote(source)}")
-        self.page.wait_for_function("() => window.app.graph.nodes.length > 3", timeout=30_000)
+    def open_template(self, title: str) -> None:
+        """Open a template as an artist does: Templates, search, click. Forgets earlier errors."""
+        self.open()
+        self.page.get_by_role("button", name="Templates").first.click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_placeholder("Search").fill(title)
+        self.errors.clear()
+        dialog.get_by_text(title, exact=True).click()
+        self.wait_for_our_nodes()
+
+    def wait_for_our_nodes(self) -> None:
+        self.page.wait_for_function(
+            "() => window.app.graph.nodes.some(n => n.type.startsWith('Imageine'))", timeout=30_000
+        )
 
     def load(self, workflow: dict) -> None:
         self.page.evaluate("w => window.app.loadGraphData(w)", workflow)

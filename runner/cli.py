@@ -1,0 +1,219 @@
+"""The command ``imageine``: arguments and printing. What it does is in ``editing``, ``running`` and ``models``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import __version__
+from . import cli_output
+from .errors import InputError
+from .models_cli import app as models_app
+
+app = typer.Typer(
+    name="imageine",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Edit a photo by text, with the workflows of ComfyUI.",
+    epilog="Exit codes: 0 done, 2 bad input, 3 workflow, 4 server, 5 job, 6 models, 130 stopped.",
+)
+
+app.add_typer(models_app, name="models")
+
+Server = Annotated[str | None, typer.Option(metavar="URL", help="The ComfyUI server to use; else IMAGEINE_SERVER.")]
+ComfyUI = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Start the ComfyUI in this folder; else COMFYUI_DIR.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set any input of the workflow; repeatable.")
+]
+Mask = Annotated[Path | None, typer.Option(help="A picture, white where to change: replaces the search.")]
+Timeout = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Give up and cancel the job after this.")]
+Previews = Annotated[Path | None, typer.Option(metavar="DIR", help="Save the unfinished pictures in this folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; messages go to stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"imageine {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def edit(
+    photo: Annotated[Path, typer.Argument(help="The photo: JPEG, PNG, WebP, TIFF, ...")],
+    wish: Annotated[str, typer.Argument(help='What to change: "make the car blue", or "blue car".')],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write: .png, .jpg or .webp.")],
+    target: Annotated[str | None, typer.Option(help="What to change, in words, when the wish does not say it.")] = None,
+    mask: Mask = None,
+    negative: Annotated[str | None, typer.Option(help="What must not appear.")] = None,
+    seed: Annotated[str | None, typer.Option(help="A number gives the same result again; else random.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How closely to follow the words.")] = None,
+    workflow: Annotated[str, typer.Option(help="A workflow file, or the name of a shipped one.")] = "Simple Edit",
+    settings: Settings = None,
+    server: Server = None,
+    comfyui: ComfyUI = None,
+    timeout: Timeout = None,
+    previews: Previews = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Change one thing in a photo, and nothing else."""
+    with cli_output.reporting(as_json=as_json, debug=debug):
+        from . import editing, output_files
+
+        output_files.check_output(output)
+        if output.exists() and photo.exists() and output.samefile(photo):
+            raise InputError("option_invalid", f"'{output}' is the photo itself.", "Write to another file.")
+        options = {"target": target, "mask": mask, "negative": negative, "seed": seed, "steps": steps}
+        options |= {"guidance": guidance, "workflow": workflow, "settings": _pairs(settings, "--set")}
+        with _display(quiet, previews) as display:
+            result = editing.edit(
+                photo,
+                wish,
+                **options,
+                server=server,
+                comfyui=comfyui,
+                timeout=timeout,
+                previews=previews is not None,
+                on_event=display.on_event,
+            )
+        result.save(output)
+        _report_edit(result, output, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def run(
+    workflow: Annotated[str, typer.Argument(help="A workflow file, or the name of a shipped one.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for what it makes.")],
+    settings: Settings = None,
+    images: Annotated[
+        list[str] | None, typer.Option("--image", metavar="NAME=PATH", help="A photo for an input; repeatable.")
+    ] = None,
+    mask: Mask = None,
+    server: Server = None,
+    comfyui: ComfyUI = None,
+    timeout: Timeout = None,
+    previews: Previews = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run any workflow and save what it makes."""
+    with cli_output.reporting(as_json=as_json, debug=debug):
+        from . import output_files, running
+
+        output_files.check_output_folder(output)
+        with _display(quiet, previews) as display:
+            result = running.run(
+                workflow,
+                settings=_pairs(settings, "--set"),
+                images=_pairs(images, "--image", only="image"),
+                mask=mask,
+                server=server,
+                comfyui=comfyui,
+                timeout=timeout,
+                previews=previews is not None,
+                on_event=display.on_event,
+            )
+        _report_run(result, output, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def inputs(
+    workflow: Annotated[str, typer.Argument(help="A workflow file, or the name of a shipped one.")],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the inputs of a workflow that --set and --image take."""
+    with cli_output.reporting(as_json=as_json, debug=debug):
+        from dataclasses import asdict
+
+        from .workflow import Workflow
+
+        loaded = Workflow.load(workflow)
+        if as_json:
+            entries = [asdict(entry) for entry in loaded.inputs.values()]
+            cli_output.print_json({"workflow": loaded.name, "inputs": entries, "models": loaded.models})
+            return
+        width = max((len(name) for name in loaded.inputs), default=0)
+        for entry in loaded.inputs.values():
+            value = "" if entry.kind == "mask" else repr(entry.value)
+            print(f"{entry.name:{width}}  {entry.kind:6}  {value}")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write: .png, .jpg or .webp.")],
+    comfyui: ComfyUI = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Edit a photo with small random models: shows that everything works, without any download."""
+    with cli_output.reporting(debug=debug):
+        from .demo import run_demo
+
+        with _display(quiet, None) as display:
+            run_demo(output, comfyui=comfyui, on_event=display.on_event)
+
+
+def main() -> None:
+    """Entry point of the command ``imageine``."""
+    app()
+
+
+def _display(quiet: bool, previews: Path | None) -> cli_output.Display:
+    if previews is not None:
+        from . import output_files
+
+        output_files.check_output_folder(previews).mkdir(parents=True, exist_ok=True)
+    return cli_output.Display(quiet=quiet, previews=previews)
+
+
+def _pairs(options: list[str] | None, flag: str, only: str = "") -> dict[str, str]:
+    """``["a=1", "b=2"]`` as a dict; a value without a name goes by the name ``only``."""
+    pairs: dict[str, str] = {}
+    for option in options or []:
+        name, equals, value = option.partition("=")
+        if not equals and only:
+            name, equals, value = only, "=", option
+        if not equals or not name.strip():
+            raise InputError("option_invalid", f"{flag} {option!r} is not NAME=VALUE.", f"Write {flag} NAME=VALUE.")
+        if name in pairs:
+            raise InputError("option_invalid", f"{flag} names '{name}' twice.", "Keep one of them.")
+        pairs[name] = value
+    return pairs
+
+
+def _report_edit(result: Any, output: Path, *, as_json: bool, quiet: bool) -> None:
+    own = result.metadata["imageine"]
+    if as_json:
+        facts = {"output": str(output), "seconds": round(result.seconds, 3), "notes": result.notes}
+        cli_output.print_json(facts | own)
+    elif not quiet:
+        cli_output.note(f"Seed {own.get('seed', 'unknown')}, {result.seconds:.1f} s.")
+        print(output)
+
+
+def _report_run(result: Any, folder: Path, *, as_json: bool, quiet: bool) -> None:
+    from . import output_files
+    from .naming import slug
+
+    paths = []
+    for output in result.outputs:
+        suffix = Path(output.filename).suffix
+        path = output_files.free_name(folder, slug(output.title) or output.node_id, suffix)
+        output_files.write(path, output.data)
+        paths.append(str(path))
+    if as_json:
+        facts = {"outputs": paths, "seconds": round(result.seconds, 3), "notes": result.notes}
+        cli_output.print_json(facts | result.metadata["imageine"])
+    elif not quiet:
+        print("\n".join(paths))

@@ -1,0 +1,205 @@
+"""`imageine demo`: a whole edit without any download, on a bundled photo with seeded random models.
+
+photo.jpg is scikit-image's `coffee`, a photograph by Rachel Michetti, courtesy of Pikolo Espresso Bar; CC0, no
+copyright restrictions.
+
+Imports of the runner stand inside the functions: ``seeded`` has to load in ComfyUI's own interpreter too, which
+need not have the runner's packages.
+"""
+
+import contextlib
+import copy
+import functools
+import io
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..client import Client
+    from ..editing import EditResult
+    from ..running import OnEvent
+
+PHOTO = Path(__file__).with_name("photo.jpg")
+WISH = "make the cup blue"
+SEED = 1
+# Enough for weights that mean nothing; half a minute less than the workflow's 25 on a CPU.
+STEPS = 10
+BLEND_MASK = "Blend Mask"
+
+# Run by the Python that runs ComfyUI: it has torch, and this program's own may not.
+_MAKE_MODELS = """
+import importlib.util, pathlib, sys
+root, cache = map(pathlib.Path, sys.argv[1:3])
+spec = importlib.util.spec_from_file_location(
+    "imageine", root / "__init__.py", submodule_search_locations=[str(root)])
+sys.modules["imageine"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["imageine"])
+from imageine.runner.demo import seeded
+print(seeded.models_folder(cache))
+"""
+
+
+@dataclass
+class DemoResult:
+    """``path`` holds the edited picture, ``comparison`` the photo beside it.
+
+    ``changed`` is the fraction of pixels that differ from the photo, ``inside`` the fraction that the edit was
+    allowed to touch, ``outside`` the largest difference of the others, in 8-bit levels: 0 unless something is broken.
+    """
+
+    path: Path
+    comparison: Path
+    changed: float
+    inside: float
+    outside: int
+    edit: "EditResult"
+
+
+def run_demo(output: str | Path, *, comfyui: str | Path | None = None, on_event: "OnEvent | None" = None) -> DemoResult:
+    """Edit the bundled photo with the shipped Simple Edit and write the result to ``output``.
+
+    A ComfyUI is found (or ``comfyui`` names its folder), started privately with seeded random models in place of
+    real ones, and stopped again. Beside ``output``, ``<name> before and after`` shows both pictures.
+
+    Raises ``InputError`` (``output`` cannot be written), ``ServerError`` (no ComfyUI, or it does not start),
+    ``ModelError`` (the models cannot be made), and what ``edit`` raises.
+    """
+    from ..client import Client
+    from ..editing import edit
+    from ..engines.managed import ManagedComfyUI
+    from ..events import Message
+    from ..output_files import check_output
+
+    def tell(text: str) -> None:
+        if on_event:
+            on_event(Message(text))
+
+    output = check_output(output)
+    folder = _find_comfyui(comfyui)
+    tell(f"Making small random models for the ComfyUI in {folder} (once, 325 MB) ...")
+    models = make_models(folder)
+    tell("Starting that ComfyUI with them ...")
+    alone = ("--disable-all-custom-nodes", "--whitelist-custom-nodes", "imageine")
+    managed = ManagedComfyUI(folder, models=models, extra_args=alone)
+    with managed, contextlib.closing(Client(managed.url)) as client:
+        tell(f'Editing the bundled photo: "{WISH}" ...')
+        result = edit(PHOTO, WISH, client=client, seed=SEED, steps=STEPS, on_event=on_event)
+        mask = blend_mask(client, result)
+    demo = _finish(output, result, mask)
+    tell(_verdict(demo))
+    return demo
+
+
+def make_models(comfyui_dir: Path) -> Path:
+    """The folder of seeded models (``seeded.models_folder``), made by the Python that runs ``comfyui_dir``.
+
+    Raises ``ServerError`` (server_start) when that Python lacks torch or another package, with the pip line, and
+    ``ModelError`` (model_unwritable) when the models cannot be made.
+    """
+    from ..engines.comfyui import find_python
+    from ..errors import ModelError
+    from . import seeded
+
+    cache = seeded.cache_folder()
+    if seeded.target(cache).is_dir():
+        return seeded.target(cache)
+    root = Path(__file__).absolute().parents[2]
+    command = [str(find_python(comfyui_dir).path), "-c", _MAKE_MODELS, str(root), str(cache)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ModelError(
+            "model_unwritable",
+            f"The demo's models could not be made in {cache}: {lines[-1]}",
+            "Free 350 MB there, or name another folder with IMAGEINE_CACHE.",
+            {"output": lines[-30:]},
+        )
+    return seeded.target(cache)
+
+
+def blend_mask(client: "Client", result: "EditResult") -> "Image.Image":
+    """Where Stitch Inpaint was allowed to change the photo of ``result``: mode "1", white inside.
+
+    Runs the same graph again on the same server, which has kept every result, with a node that saves the mask.
+    """
+    from PIL import Image
+
+    from ..running import run
+
+    graph = save_blend_mask(result.metadata["prompt"])
+    outputs = run(graph, client=client, images={"image": result.photo}).outputs
+    saved = next(output for output in outputs if output.title == BLEND_MASK)
+    return Image.open(io.BytesIO(saved.data)).convert("L").point(lambda level: 255 * (level > 0), "1")
+
+
+def save_blend_mask(graph: dict[str, Any]) -> dict[str, Any]:
+    """A copy of an API-format ``graph`` that also saves the mask of its Stitch Inpaint, white where above 0."""
+    graph = copy.deepcopy(graph)
+    stitch = next(number for number, node in graph.items() if node["class_type"] == "ImageineStitchInpaint")
+    threshold, picture, save = "blend-threshold", "blend-picture", "blend-save"
+    graph[threshold] = {"class_type": "ThresholdMask", "inputs": {"mask": [stitch, 1], "value": 0.0}}
+    graph[picture] = {"class_type": "MaskToImage", "inputs": {"mask": [threshold, 0]}}
+    graph[save] = {
+        "class_type": "SaveImage",
+        "inputs": {"images": [picture, 0], "filename_prefix": "Imageine mask"},
+        "_meta": {"title": BLEND_MASK},
+    }
+    return graph
+
+
+def _find_comfyui(comfyui: str | Path | None) -> Path:
+    from ..engines.comfyui import find_comfyui
+    from ..errors import ServerError
+
+    folder = find_comfyui(Path(comfyui) if comfyui else None)
+    if folder is None:
+        raise ServerError(
+            "comfyui_missing",
+            "The demo needs a ComfyUI on this machine and found none: COMFYUI_DIR is not set, and there is none around "
+            "this package nor in ~/comfy/ComfyUI.",
+            "Name its folder with --comfyui. To install one: pip install comfy-cli && comfy install",
+        )
+    return folder
+
+
+def _finish(output: Path, result: "EditResult", mask: "Image.Image") -> DemoResult:
+    from PIL import Image, ImageChops
+
+    from .. import output_files
+
+    before, after = result.photo.rgb, result.image.convert("RGB")
+    difference = ImageChops.difference(before, after)
+    levels = functools.reduce(ImageChops.lighter, difference.split())
+    outside = Image.new("L", before.size)
+    outside.paste(levels, mask=ImageChops.invert(mask.convert("L")))
+    pixels = before.width * before.height
+
+    both = Image.new("RGB", (2 * before.width + 8, before.height), "white")
+    both.paste(before, (0, 0))
+    both.paste(after, (before.width + 8, 0))
+    path = result.save(output)
+    comparison = path.with_name(f"{path.stem} before and after{path.suffix}")
+    data, _ = output_files.encode(both, path.suffix, result.metadata)
+    output_files.write(comparison, data)
+    return DemoResult(
+        path,
+        comparison,
+        changed=1 - levels.histogram()[0] / pixels,
+        inside=mask.convert("L").histogram()[255] / pixels,
+        outside=outside.getextrema()[1],
+        edit=result,
+    )
+
+
+def _verdict(demo: DemoResult) -> str:
+    return (
+        f"Wrote {demo.path} and {demo.comparison.name}.\n"
+        f"The edit could touch {demo.inside:.0%} of the photo; the largest difference outside that region is "
+        f"{demo.outside} of 255.\n"
+        "These models are random numbers: the picture proves that everything works, and says nothing about quality. "
+        "For real edits: imageine models pull simple"
+    )
