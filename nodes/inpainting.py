@@ -166,9 +166,9 @@ def _advanced_inputs() -> list[io.Input]:
         io.Int.Input(
             "sample_grow",
             display_name="Sample Grow",
-            tooltip="Let the sampler repaint this many pixels of the photo beyond the mask. Changes only what is "
-            "sampled, not what shows in the end.",
-            default=0,
+            tooltip="The sampler repaints at least this many pixels of the photo around what is fully masked. Wider soft "
+            "edges are sampled as they are. Changes only what is sampled, not how it is blended.",
+            default=10,
             min=0,
             max=512,
             advanced=True,

@@ -69,9 +69,7 @@ def edit(
     with cli_output.reporting(as_json=as_json, debug=debug):
         from . import editing, output_files
 
-        output_files.check_output(output)
-        if output.exists() and photo.exists() and output.samefile(photo):
-            raise InputError("option_invalid", f"'{output}' is the photo itself.", "Write to another file.")
+        output_files.check_output(output, source=photo)
         options = {"target": target, "mask": mask, "negative": negative, "seed": seed, "steps": steps}
         options |= {"guidance": guidance, "workflow": workflow, "settings": _pairs(settings, "--set")}
         with _display(quiet, previews) as display:
@@ -161,7 +159,9 @@ def demo(
         from .demo import run_demo
 
         with _display(quiet, None) as display:
-            run_demo(output, comfyui=comfyui, on_event=display.on_event)
+            result = run_demo(output, comfyui=comfyui, on_event=display.on_event)
+        if not quiet:
+            print(result.path)
 
 
 def main() -> None:

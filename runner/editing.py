@@ -86,17 +86,13 @@ def edit(
     parsed = _parse(wish)
     photo = photo if isinstance(photo, Photo) else load_photo(photo)
     workflow = workflow if isinstance(workflow, Workflow) else Workflow.load(workflow)
-    values = _settings(workflow, parsed, target)
-    options = {"negative": negative, "steps": steps, "guidance": guidance, "seed": "random" if seed is None else seed}
-    values |= {name: value for name, value in options.items() if value is not None}
-    if seed is None and "seed" not in workflow.inputs:
-        del values["seed"]
+    options = {"target": target, "negative": negative, "seed": seed, "steps": steps, "guidance": guidance}
     result = run(
         workflow,
         client=client,
         server=server,
         comfyui=comfyui,
-        settings=values | dict(settings or {}),
+        settings=_settings(workflow, parsed, options) | dict(settings or {}),
         images={"image": photo},
         mask=mask,
         on_event=on_event,
@@ -114,16 +110,16 @@ def _parse(wish: str) -> Wish:
     return parse_wish(wish)
 
 
-def _settings(workflow: Workflow, wish: Wish, target: str | None) -> dict[str, Any]:
-    values: dict[str, Any] = {"prompt": wish.prompt}
-    if target is not None:
-        if not has_word(target):
-            raise InputError("prompt_empty", f"The target {target!r} has no word in it.", "Name the object.")
-        values["target"] = target
-    elif "target" in workflow.inputs:
-        # Empty means: find what the prompt says.
-        values["target"] = "" if wish.target == wish.prompt else wish.target
-    return values
+def _settings(workflow: Workflow, wish: Wish, options: dict[str, Any]) -> dict[str, Any]:
+    """What to set by name: the wish, the options that were given, and what follows from those that were not."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if "target" in given and not has_word(given["target"]):
+        raise InputError("prompt_empty", f"The target {given['target']!r} has no word in it.", "Name the object.")
+    defaults: dict[str, Any] = {"seed": "random"}
+    # An empty target means: find what the prompt says.
+    defaults["target"] = "" if wish.target == wish.prompt else wish.target
+    inputs = workflow.inputs
+    return {"prompt": wish.prompt} | {name: defaults[name] for name in defaults if name in inputs} | given
 
 
 def _finish(photo: Photo, result: RunResult, on_event: OnEvent | None) -> EditResult:

@@ -63,6 +63,10 @@ class ImageineError(Exception):
         self.hint = hint
         self.details = details or {}
 
+    def __reduce__(self):
+        # An exception is pickled by its args, which here are the sentence and not what made it.
+        return type(self), (self.code, self.message, self.hint, self.details)
+
     def as_dict(self) -> dict:
         """The error as ``--json`` prints it."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}

@@ -190,7 +190,7 @@ class Job:
         """The server's answer, None when there is none and that may yet change."""
         options = {} if watch.deadline is None else {"timeout": max(watch.deadline - time.monotonic(), 0.1)}
         try:
-            return self._api.state(self.id, **options)
+            return self._api.state(self.id, likely_done=self._decoder.verdict is not None, **options)
         except Refused as error:
             if error.status < 500:
                 raise

@@ -33,9 +33,13 @@ class JobApi:
         self._transport = transport
         self._has_jobs_api = True
 
-    def state(self, prompt_id: str, **options) -> State:
+    def state(self, prompt_id: str, likely_done: bool = False, **options) -> State:
         """Where the job is; ``options`` (timeout, session) go to the requests. Raises ``ServerError`` when the server
         does not say."""
+        # Presence in the history says all; only absence means nothing until the queue was looked at first.
+        entry = self._history(prompt_id, options) if likely_done else None
+        if entry:
+            return State(DONE, entry)
         if self._has_jobs_api:
             try:
                 return self._from_jobs(prompt_id, options)

@@ -14,12 +14,14 @@ from .errors import InputError
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
-def check_output(path: str | Path) -> Path:
-    """``path``, if a picture can be written there; nothing is created.
+def check_output(path: str | Path, source: Path | None = None) -> Path:
+    """``path``, if a picture can be written there; nothing is created. ``source`` is the photo to keep.
 
-    Raises ``InputError`` ``output_unwritable``.
+    Raises ``InputError`` ``output_unwritable``, or ``option_invalid`` when ``path`` is ``source``.
     """
     path = Path(path)
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise InputError("option_invalid", f"The output '{path}' is the photo itself.", "Name another file.")
     if path.suffix.lower() not in FORMATS:
         ending = f"'{path.suffix}' is not a format that can be written" if path.suffix else "it has no extension"
         raise _unwritable(path, f"{ending}.", f"Use {', '.join(FORMATS)}.")

@@ -223,7 +223,7 @@ class _Checker:
         pull = node_specs.pull_command(f"{folder}/{value}")
         hint = f"Put '{value}' into models/{folder} of the server."
         if pull:
-            hint = f"`{pull}` downloads it into the server's models folder."
+            hint = f"`{pull}` puts what is missing into the server's models folder."
         if close:
             hint += f" To use one that is there: --set {self._id}.{name}={close[0]!r}."
         return self._problem("missing_model", name, f"no model '{value}' in models/{folder}.", hint)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from .client import Client, JobResult
 
+    Picture = str | Path | bytes | Image.Image | Photo
+
 OnEvent = Callable[[Event], None]
-Picture = "str | Path | bytes | Image.Image | Photo"
 
 
 @dataclass(frozen=True)

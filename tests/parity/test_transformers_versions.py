@@ -72,7 +72,7 @@ def installed(tmp_path_factory) -> tuple[Path, dict]:
 
 
 @pytest.mark.parametrize("release", OTHERS)
-def test_another_transformers_finds_the_same_boxes(release, installed):
+def test_another_transformers_finds_the_same_boxes(release, installed, figures):
     folder, new = installed
     old = detect(folder, install(release))
     assert old["version"] == release and new["version"] == version("transformers")
@@ -84,5 +84,7 @@ def test_another_transformers_finds_the_same_boxes(release, installed):
             furthest = max(furthest, *(abs(one[side] - other[side]) for side in ("x", "y", "width", "height")))
             assert abs(one["score"] - other["score"]) < 1e-3
             count += 1
-    print(f"transformers {old['version']} and {new['version']}: {count} boxes, at most {furthest:.2g} px apart")
+    figures(
+        f"Grounding DINO, transformers {old['version']} and {new['version']}: {count} boxes, at most {furthest:.2g} px apart"
+    )
     assert count > 10 and furthest <= 1.0

@@ -28,6 +28,7 @@ class EditServer(ScriptedServer):
         self.deaf = False
         self.arrived = threading.Event()
         self.asked_to_cancel = threading.Event()
+        self._stopping = asyncio.Event()
 
     @web.middleware
     async def _middleware(self, request: web.Request, handler):
@@ -37,8 +38,12 @@ class EditServer(ScriptedServer):
         if request.path.endswith("/cancel") or request.path == "/interrupt":
             self.asked_to_cancel.set()
             if self.deaf:
-                await asyncio.Event().wait()
+                await self._stopping.wait()
         return await super()._middleware(request, handler)
+
+    async def _stop(self) -> None:
+        self._stopping.set()
+        await super()._stop()
 
     def uploaded(self, index: int = -1) -> Image.Image:
         """The picture that the Load Image node of a job was given."""
