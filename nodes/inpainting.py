@@ -166,7 +166,7 @@ def _advanced_inputs() -> list[io.Input]:
         io.Int.Input(
             "sample_grow",
             display_name="Sample Grow",
-            tooltip="The sampler repaints at least this many pixels of the photo around what is fully masked. Wider soft "
+            tooltip="The sampler repaints at least this many of the photo's pixels around what is fully masked. Wider soft "
             "edges are sampled as they are. Changes only what is sampled, not how it is blended.",
             default=10,
             min=0,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageChops
 
 from ..nodes.algorithms.wish import Wish, has_word, parse_wish
-from . import output_files
+from .client.events import Message
 from .errors import InputError, JobError
-from .events import Message
-from .photos import Photo, load_photo
+from .pictures import output_files
+from .pictures.photos import Photo, load_photo
 from .running import OnEvent, Output, RunResult, run
 from .workflow import Workflow
 

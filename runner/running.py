@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .client.events import Event, Message
 from .errors import ImageineError, JobError, WorkflowError
-from .events import Event, Message
-from .naming import MASK
-from .photos import Photo, load_mask, load_photo
-from .precheck import require_fit
+from .pictures.photos import Photo, load_mask, load_photo
 from .workflow import Input, Workflow
+from .workflow.naming import MASK
+from .workflow.precheck import require_fit
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -156,7 +156,7 @@ def _connected(
     if client is not None:
         yield client
         return
-    from .connection import connect
+    from .engines.connection import connect
 
     with connect(server, comfyui, lambda text: tell(Message(text))) as found:
         yield found

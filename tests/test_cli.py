@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 from imageine import __version__
-from imageine.runner import metadata
 from imageine.runner.cli import app
-from imageine.runner.events import Message
+from imageine.runner.client.events import Message
+from imageine.runner.pictures import metadata
 from PIL import Image
 from support.edit_server import DATA, EditServer, hang
 from typer.testing import CliRunner

@@ -4,8 +4,8 @@ import io
 import sys
 
 import pytest
-from imageine.runner import cli_output
-from imageine.runner.events import Message, NodeProgress, NodeStarted, Preview, Queued, Reconnected
+from imageine.runner.cli import console
+from imageine.runner.client.events import Message, NodeProgress, NodeStarted, Preview, Queued, Reconnected
 from imageine.runner.running import Submitted
 
 
@@ -28,7 +28,7 @@ EVENTS = [
 
 def shown(monkeypatch, stream, **options) -> str:
     monkeypatch.setattr(sys, "stderr", stream)
-    with cli_output.Display(**options) as display:
+    with console.Display(**options) as display:
         for event in EVENTS:
             display.on_event(event)
     return stream.getvalue()
@@ -56,4 +56,4 @@ def test_nothing_when_quiet(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (59.4, "59 s"), (60, "1 min 00 s"), (125, "2 min 05 s")])
 def test_durations(seconds, text):
-    assert cli_output._duration(seconds) == text
+    assert console._duration(seconds) == text

@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 from imageine.runner.client import Client, OutputFile
+from imageine.runner.client.events import Finished, NodeStarted, Started
+from imageine.runner.client.submission import normalise
 from imageine.runner.errors import InputError, JobCancelled, JobError, WorkflowError
-from imageine.runner.events import Finished, NodeStarted, Started
-from imageine.runner.submission import normalise
 from support.client_cases import GRAPH, error_of, hold, wait_in_queue
 from support.scripted_server import OUTPUT, PICTURE, ScriptedServer
 

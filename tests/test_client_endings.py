@@ -7,8 +7,8 @@ import threading
 
 import pytest
 from imageine.runner.client import Client
+from imageine.runner.client.events import Finished, NodeStarted, Queued
 from imageine.runner.errors import ImageineError, JobCancelled
-from imageine.runner.events import Finished, NodeStarted, Queued
 from support.client_cases import GRAPH, error_of, hasten, hold, wait_in_queue
 from support.scripted_server import ScriptedServer
 

@@ -6,10 +6,10 @@ import struct
 import threading
 
 import pytest
-from imageine.runner import job as job_module
 from imageine.runner.client import Client
+from imageine.runner.client import job as job_module
+from imageine.runner.client.events import Finished, NodeCached, NodeProgress, NodeStarted, Preview, Reconnected, Started
 from imageine.runner.errors import ImageineError
-from imageine.runner.events import Finished, NodeCached, NodeProgress, NodeStarted, Preview, Reconnected, Started
 from support.client_cases import GRAPH, error_of, hasten, hold
 from support.scripted_server import OUTPUT, ScriptedServer, succeed
 

@@ -4,9 +4,10 @@ import io
 import json
 
 import pytest
-from imageine.runner import Client, Workflow, edit, metadata, run
+from imageine.runner import Client, Workflow, edit, run
+from imageine.runner.client.events import Message
 from imageine.runner.errors import ImageineError
-from imageine.runner.events import Message
+from imageine.runner.pictures import metadata
 from imageine.runner.running import Submitted
 from PIL import Image
 from support.edit_server import BOX, DATA, OBJECT_INFO, EditServer, hang, keep

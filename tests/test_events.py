@@ -4,7 +4,7 @@ import json
 import struct
 
 import pytest
-from imageine.runner.events import (
+from imageine.runner.client.events import (
     Decoder,
     Ended,
     Finished,

@@ -33,7 +33,9 @@ WEIGHTS = frozenset({"torch", "safetensors", "transformers", "numpy"})
 RULES = {
     "nodes/algorithms/wish.py": Rule(),
     "nodes/algorithms/": Rule(
-        frozenset({"torch", "numpy", "PIL"}), frozenset({"transformers", "scipy", "safetensors"}), ("nodes.algorithms",)
+        frozenset({"torch", "numpy", "PIL"}),
+        frozenset({"transformers", "tokenizers", "scipy", "safetensors"}),
+        ("nodes.algorithms",),
     ),
     "nodes/": Rule(COMFYUI | {"torch", "numpy", "typing_extensions"}, internal=("nodes",)),
     "runner/demo/": Rule(RUNNER_PACKAGES, WEIGHTS, ("runner",)),
@@ -115,11 +117,15 @@ def test_no_side_doors(path):
         where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
-            assert name not in {"eval", "exec", "pickle.load", "torch.load", "os.putenv", "os.system"}, f"{where}: {name}"
+            assert name not in {"eval", "exec", "pickle.load", "torch.load", "os.putenv", "os.system"}, (
+                f"{where}: {name}"
+            )
         if isinstance(node, ast.Assign | ast.AugAssign | ast.Delete):
             changed = node.targets if not isinstance(node, ast.AugAssign) else [node.target]
             for target in changed:
-                assert not ast.unparse(target).startswith(("os.environ", "sys.path[")) or path.name == "install.py", where
+                assert not ast.unparse(target).startswith(("os.environ", "sys.path[")) or path.name == "install.py", (
+                    where
+                )
         if isinstance(node, ast.Import | ast.ImportFrom) and in_nodes:
             packages, _ = targets(path, node)
             assert not {"subprocess", "socket", "requests", "urllib"} & set(packages), where
@@ -142,13 +148,20 @@ HEAVY = ("torch", "numpy", "transformers", "diffusers", "cv2", "scipy", "hugging
 def test_runner_imports_light(statement):
     """Importing the package or its runner pulls in neither torch nor ComfyUI nor a model library."""
     code = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "tests", check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "tests", check=True
+    )
     assert result.stdout.strip() == "[]"
 
 
 def test_root_package_needs_the_standard_library_alone():
     code = "import sys, imageine; print(sorted({m.split('.')[0] for m in sys.modules} - set(sys.stdlib_module_names)))"
-    command = [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT.parent)!r})\n{_load_root()}\n{code}"]
+    command = [
+        sys.executable,
+        "-S",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(ROOT.parent)!r})\n{_load_root()}\n{code}",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert set(ast.literal_eval(result.stdout.strip())) <= {"__main__", "imageine"}
 

@@ -57,7 +57,7 @@ def findings(result) -> dict[str, dict]:
 def use_manifest(folder: Path, model) -> None:
     """Make ``model``, of the local hub, the only one that the copy knows."""
     entry = asdict(model)
-    (folder / "runner" / "models.json").write_text(json.dumps({"version": 1, "models": [entry]}))
+    (folder / "runner" / "models" / "models.json").write_text(json.dumps({"version": 1, "models": [entry]}))
 
 
 def closed_port() -> str:
@@ -199,7 +199,7 @@ def test_the_registry_package_has_what_it_needs_and_no_more(tmp_path):
     shutil.copy(ROOT / ".comfyignore", tmp_path / ".gitignore")
     kept = [
         "web/docs/A.md",
-        "runner/models.json",
+        "runner/models/models.json",
         "runner/demo/a.py",
         "workflows/api/A.json",
         "nodes/a.py",

@@ -7,8 +7,8 @@ import re
 import sys
 
 import pytest
-from imageine.runner import metadata, output_files
 from imageine.runner.errors import InputError
+from imageine.runner.pictures import metadata, output_files
 from PIL import Image, ImageCms
 
 MADE = {"imageine": {"prompt": "blaues Auto 車", "seed": 2**64 - 1}, "prompt": {"1": {"class_type": "A"}},

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from imageine.runner import models
-from imageine.runner.models_cli import app
+from imageine.runner.cli.models import app
 from support.hub import FILES, Hub, isolate
 from typer.testing import CliRunner
 
@@ -25,7 +25,7 @@ def command(hub, tmp_path, monkeypatch):
     """Run ``imageine models ...`` on a manifest of one model that the local hub has."""
     model = hub.model("sam", FILES)
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    monkeypatch.setattr("imageine.runner.model_manifest.load_manifest", lambda: (model,))
+    monkeypatch.setattr("imageine.runner.models.manifest.load_manifest", lambda: (model,))
     folder = tmp_path / "models"
     return lambda *arguments: CliRunner().invoke(app, [*arguments, "--models-dir", str(folder)])
 
@@ -66,7 +66,7 @@ def test_command_interrupted(command, monkeypatch):
 def test_command_asks_before_a_gated_model(hub, tmp_path, monkeypatch):
     model = hub.model("sam", FILES, gated=True)
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    monkeypatch.setattr("imageine.runner.model_manifest.load_manifest", lambda: (model,))
+    monkeypatch.setattr("imageine.runner.models.manifest.load_manifest", lambda: (model,))
     arguments = ["pull", "sam", "--models-dir", str(tmp_path / "models")]
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 6 and "model_gated" in refused.stderr and not hub.requests

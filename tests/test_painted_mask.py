@@ -4,7 +4,7 @@ import io
 
 import pytest
 from imageine.runner.errors import InputError
-from imageine.runner.photos import load_mask, load_photo
+from imageine.runner.pictures.photos import load_mask, load_photo
 from PIL import Image, ImageDraw
 
 

@@ -4,9 +4,9 @@ import io
 import random
 
 import pytest
-from imageine.runner import photos
 from imageine.runner.errors import InputError
-from imageine.runner.photos import load_photo
+from imageine.runner.pictures import photos
+from imageine.runner.pictures.photos import load_photo
 from PIL import Image, ImageCms, ImageDraw
 
 ORIENTATION, MAKE, DATE, WIDTH = 0x0112, 0x010F, 0x9003, 0xA002

@@ -5,9 +5,9 @@ import json
 
 import pytest
 from imageine.runner.errors import WorkflowError
-from imageine.runner.node_specs import inputs, misfit, types_meet
-from imageine.runner.precheck import require_fit
 from imageine.runner.workflow import Workflow
+from imageine.runner.workflow.node_specs import inputs, misfit, types_meet
+from imageine.runner.workflow.precheck import require_fit
 from support.edit_server import DATA, OBJECT_INFO
 
 GRAPH = json.loads((DATA / "small_edit.json").read_text())

@@ -2,8 +2,8 @@
 
 import pytest
 from imageine.runner.client import Client
+from imageine.runner.client.transport import Address
 from imageine.runner.errors import ServerError
-from imageine.runner.transport import Address
 from support.client_cases import GRAPH, error_of
 from support.scripted_server import ScriptedServer
 

@@ -5,9 +5,9 @@ import json
 
 import pytest
 from imageine.runner.errors import WorkflowError
-from imageine.runner.naming import Node, is_link, name_inputs, slug
-from imageine.runner.values import kind_of, parse, parse_seed
 from imageine.runner.workflow import Workflow
+from imageine.runner.workflow.naming import Node, is_link, name_inputs, slug
+from imageine.runner.workflow.values import kind_of, parse, parse_seed
 from support.edit_server import DATA
 
 SMALL = DATA / "small_edit.json"

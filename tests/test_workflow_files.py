@@ -4,16 +4,15 @@ import json
 import shutil
 
 import pytest
-from imageine.runner import workflow_files
 from imageine.runner.errors import WorkflowError
-from imageine.runner.naming import api_nodes, name_inputs
-from imageine.runner.ui_format import shown_inputs, ui_nodes, with_values
-from imageine.runner.workflow import Workflow
+from imageine.runner.workflow import Workflow, files
+from imageine.runner.workflow.naming import api_nodes, name_inputs
+from imageine.runner.workflow.ui_format import shown_inputs, ui_nodes, with_values
 from support.edit_server import DATA
 
 SMALL = DATA / "small_edit.json"
-UI = workflow_files.SHIPPED / "Simple Edit.json"
-API = workflow_files.SHIPPED / "api" / "Simple Edit.json"
+UI = files.SHIPPED / "Simple Edit.json"
+API = files.SHIPPED / "api" / "Simple Edit.json"
 
 
 def error_of(call, *arguments, **options) -> WorkflowError:

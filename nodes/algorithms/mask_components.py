@@ -34,7 +34,7 @@ def _fill_holes(mask: torch.Tensor) -> torch.Tensor:
     region = runs.regions()
     reaches_border = torch.zeros_like(runs.value)
     reaches_border[region[runs.at_border()]] = True
-    return runs.paint(runs.value | ~reaches_border[region])
+    return runs.paint(mask, runs.value | ~reaches_border[region])
 
 
 def _drop_islands(mask: torch.Tensor, min_area: float) -> torch.Tensor:
@@ -42,7 +42,7 @@ def _drop_islands(mask: torch.Tensor, min_area: float) -> torch.Tensor:
     region = runs.regions()
     area = torch.zeros_like(runs.length).index_add_(0, region, runs.length * runs.value)
     largest = area.max()
-    return runs.paint(runs.value & ((area >= min_area) | (area == largest))[region])
+    return runs.paint(mask, runs.value & ((area >= min_area) | (area == largest))[region])
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,10 @@ class _Runs:
     value: torch.Tensor  # bool
     height: int
     width: int
-    device: torch.device  # of the mask
 
     @classmethod
     def of(cls, mask: torch.Tensor) -> "_Runs":
-        device = mask.device
-        if device.type == "mps":  # lacks some of the integer operations below
+        if mask.device.type == "mps":  # lacks some of the integer operations below
             mask = mask.cpu()
         height, width = mask.shape
         change = torch.ones_like(mask)
@@ -68,7 +66,7 @@ class _Runs:
         change = change.flatten()
         start = change.nonzero().flatten()
         end = torch.cat([start[1:], start.new_tensor([height * width])])
-        return cls(change, start, end - start, mask.flatten()[start], height, width, device)
+        return cls(change, start, end - start, mask.flatten()[start], height, width)
 
     def at_border(self) -> torch.Tensor:
         row, column = self.start // self.width, self.start % self.width
@@ -108,7 +106,9 @@ class _Runs:
             torch.cat([lower[same], corner_lower - (1 - falling)]),
         )
 
-    def paint(self, value: torch.Tensor) -> torch.Tensor:
-        """A bool ``[H,W]`` mask in which run i has ``value[i]``."""
+    def paint(self, mask: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """``mask`` with ``value[i]`` in run i."""
+        if torch.equal(value, self.value):  # no hole, no small island: the usual case
+            return mask.clone()
         flat = torch.repeat_interleave(value, self.length, output_size=self.height * self.width)
-        return flat.reshape(self.height, self.width).to(self.device)
+        return flat.reshape(self.height, self.width).to(mask.device)

@@ -11,6 +11,8 @@ import torch
 from . import mask_components
 from .pixels import to_rgb
 
+_STRIP = 128  # rows
+
 
 def as_batch(mask: torch.Tensor) -> torch.Tensor:
     """The mask as float32 ``[B,H,W]`` in 0..1. Raises ``ValueError`` for any other shape or an empty mask."""
@@ -148,13 +150,22 @@ def _feather(mask: torch.Tensor, radius: int) -> torch.Tensor:
     if reach <= 0:
         return mask
 
+    def average(part: torch.Tensor, axis: int) -> torch.Tensor:
+        for length in boxes:
+            part = _Windows(part, axis, torch.add, length).over(length)
+        return part.div_(math.prod(boxes))
+
     def blur(part: torch.Tensor) -> torch.Tensor:
-        for axis in (-1, -2):
-            part = _pad_mirror(part, axis, reach)
-            for length in boxes:
-                part = _Windows(part, axis, torch.add, length).over(length)
-            part /= math.prod(boxes)
-        return part
+        height = part.shape[-2]
+        # A processor's cache holds a strip of rows, not a photo; a GPU takes all rows at once.
+        step = max(_STRIP, 4 * reach) if part.device.type == "cpu" else height
+        result = torch.empty_like(part)
+        for top in range(0, height, step):
+            bottom = min(top + step, height)
+            rows = _mirrored(part, -2, top - reach, bottom + reach)
+            rows = average(_mirrored(rows, -1, -reach, rows.shape[-1] + reach), -1)
+            result[:, top:bottom] = average(rows, -2)
+        return result
 
     return _on_support(mask, reach, blur)
 
@@ -195,10 +206,13 @@ def _pad_zeros(mask: torch.Tensor, axis: int, reach: int) -> torch.Tensor:
     return torch.nn.functional.pad(mask, sides)
 
 
-def _pad_mirror(mask: torch.Tensor, axis: int, reach: int) -> torch.Tensor:
-    """Continue the mask by its mirror image, as often as ``reach`` needs (torch's own pad stops after one)."""
+def _mirrored(mask: torch.Tensor, axis: int, start: int, stop: int) -> torch.Tensor:
+    """``mask[start:stop]`` along ``axis``, where beyond its ends the mask goes on as its mirror image, again and
+    again (torch's own pad stops after one)."""
     size = mask.shape[axis]
-    index = torch.arange(-reach, size + reach, device=mask.device) % (2 * size)
+    if start >= 0 and stop <= size:
+        return mask.narrow(axis, start, stop - start)
+    index = torch.arange(start, stop, device=mask.device) % (2 * size)
     return mask.index_select(axis % mask.ndim, torch.minimum(index, 2 * size - 1 - index))
 
 

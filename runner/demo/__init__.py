@@ -69,10 +69,10 @@ def run_demo(output: str | Path, *, comfyui: str | Path | None = None, on_event:
     ``ModelError`` (the models cannot be made), and what ``edit`` raises.
     """
     from ..client import Client
+    from ..client.events import Message
     from ..editing import edit
     from ..engines.managed import ManagedComfyUI
-    from ..events import Message
-    from ..output_files import check_output
+    from ..pictures.output_files import check_output
 
     def tell(text: str) -> None:
         if on_event:
@@ -169,7 +169,7 @@ def _find_comfyui(comfyui: str | Path | None) -> Path:
 def _finish(output: Path, result: "EditResult", mask: "Image.Image") -> DemoResult:
     from PIL import Image, ImageChops
 
-    from .. import output_files
+    from ..pictures import output_files
 
     before, after = result.photo.rgb, result.image.convert("RGB")
     difference = ImageChops.difference(before, after)

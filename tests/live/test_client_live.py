@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import requests
 from imageine.runner.client import Client
+from imageine.runner.client.events import Finished, NodeCached, NodeProgress, NodeStarted, Queued, Reconnected, Started
 from imageine.runner.engines import managed
 from imageine.runner.engines.managed import ManagedComfyUI
 from imageine.runner.errors import ImageineError, JobCancelled
-from imageine.runner.events import Finished, NodeCached, NodeProgress, NodeStarted, Queued, Reconnected, Started
 from support.cutting_proxy import CuttingProxy
 
 SLOW_NODE = Path(__file__).parents[1] / "support" / "slow_node"

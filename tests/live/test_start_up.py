@@ -61,13 +61,13 @@ def test_every_node_has_a_help_page(report):
     assert any(path.endswith("web") for path in found["web"])
 
 
-@pytest.mark.parametrize("version", [version for version in list(comfyui_support.comfyui_dirs())[1:]] or ["none"])
+@pytest.mark.parametrize("version", list(comfyui_support.comfyui_dirs())[1:] or ["none"])
 def test_server_of_another_version_registers_all_nodes(version, seeded_models):
     """The version of the other live tests aside, each ComfyUI also starts as a server and lists the nodes."""
     if version == "none":
         pytest.skip("only one ComfyUI here: no second version to start")
-    with comfyui_support.server(comfyui_support.comfyui_dirs()[version], seeded_models) as server:
-        with server.client() as client:
-            info = client.object_info()
+    server = comfyui_support.server(comfyui_support.comfyui_dirs()[version], seeded_models)
+    with server, server.client() as client:
+        info = client.object_info()
     assert set(info) >= NODES
     assert info["ImageineLoadGroundingDINO"]["input"]["required"]["model"]

@@ -84,7 +84,6 @@ def test_another_transformers_finds_the_same_boxes(release, installed, figures):
             furthest = max(furthest, *(abs(one[side] - other[side]) for side in ("x", "y", "width", "height")))
             assert abs(one["score"] - other["score"]) < 1e-3
             count += 1
-    figures(
-        f"Grounding DINO, transformers {old['version']} and {new['version']}: {count} boxes, at most {furthest:.2g} px apart"
-    )
+    versions = f"transformers {release} and {new['version']}"
+    figures(f"Grounding DINO, {versions}: {count} boxes, at most {furthest:.2g} px apart")
     assert count > 10 and furthest <= 1.0

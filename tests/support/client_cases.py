@@ -1,8 +1,8 @@
 """What the tests of the client share: a graph, scripts for ``ScriptedServer``, and shorter waits."""
 
 import pytest
-from imageine.runner import job as job_module
-from imageine.runner import submission, transport
+from imageine.runner.client import job as job_module
+from imageine.runner.client import submission, transport
 from imageine.runner.errors import ImageineError
 from support.scripted_server import ScriptedServer, ServedJob
 

@@ -4,14 +4,15 @@ import gc
 import weakref
 
 import comfy.model_management as management
-import nodes  # noqa: F401
 import torch
+
+import nodes  # noqa: F401
 
 
 def main(detector_name: str, sam_name: str) -> dict:
     from imageine.nodes import folders
     from imageine.nodes.detection import LoadGroundingDino
-    from imageine.nodes.masking import LoadSegmentAnything, MaskByText
+    from imageine.nodes.masking import LoadSegmentAnything
 
     folders.register()
     torch.set_num_threads(2)
@@ -21,16 +22,7 @@ def main(detector_name: str, sam_name: str) -> dict:
     detector = LoadGroundingDino.execute(detector_name).result[0]
     sam = LoadSegmentAnything.execute(sam_name).result[0]
 
-    def mask() -> torch.Tensor:
-        # What the executor does: fill in the defaults of the inputs that a graph leaves out.
-        defaults = {
-            item.id: item.default for item in MaskByText.GET_SCHEMA().inputs if getattr(item, "default", None) is not None
-        }
-        with torch.inference_mode():
-            inputs = defaults | {"detector": detector, "sam": sam, "image": image, "prompt": "cup", "box_threshold": 0.0}
-            return MaskByText.execute(**inputs).result[0].cpu()
-
-    first = mask()
+    first = find(detector, sam, image)
     patchers = [detector.managed.patcher, sam.managed.patcher]
     ours = [any(loaded.model is patcher for loaded in management.current_loaded_models) for patcher in patchers]
     on_device = devices(patchers)
@@ -43,14 +35,25 @@ def main(detector_name: str, sam_name: str) -> dict:
         "loaded_after": len(management.current_loaded_models),
         "devices_after": devices(patchers),
         "bytes_after": allocated(device) - at_start,
-        "same_again": bool(torch.equal(first, mask())),
+        "same_again": bool(torch.equal(first, find(detector, sam, image))),
         "mask_is_empty": not bool(first.any()),
     }
     references = [weakref.ref(patcher.model) for patcher in patchers]
     management.unload_all_models()
-    del detector, sam, patchers, mask
+    del detector, sam, patchers
     gc.collect()
     return report | {"still_alive": sum(reference() is not None for reference in references)}
+
+
+def find(detector, sam, image: torch.Tensor) -> torch.Tensor:
+    """The mask of Mask by Text, with the defaults that the executor would fill in."""
+    from imageine.nodes.masking import MaskByText
+
+    defaults = {item.id: getattr(item, "default", None) for item in MaskByText.GET_SCHEMA().inputs}
+    given = {"detector": detector, "sam": sam, "image": image, "prompt": "cup", "box_threshold": 0.0}
+    with torch.inference_mode():
+        inputs = {name: value for name, value in (defaults | given).items() if value is not None}
+        return MaskByText.execute(**inputs).result[0].cpu()
 
 
 def devices(patchers) -> list[str]:

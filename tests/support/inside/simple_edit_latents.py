@@ -2,9 +2,10 @@
 
 import json
 
-import nodes
 import torch
 from safetensors.torch import load_file, save_file
+
+import nodes
 
 
 def main(checkpoint: str, crop: str, jobs: str) -> None:
@@ -27,9 +28,8 @@ def sample(model, clip, vae, images: dict, job: dict) -> dict[str, torch.Tensor]
 
     texts = [nodes.CLIPTextEncode().encode(clip, job[name])[0] for name in ("positive", "negative")]
     positive, negative, latent = nodes.InpaintModelConditioning().encode(*texts, images["pixels"], vae, images["mask"])
-    sampled = nodes.KSampler().sample(
-        model, job["seed"], job["steps"], job["guidance"], job["sampler"], job["scheduler"], positive, negative, latent, 1.0
-    )[0]["samples"]  # fmt: skip
+    settings = (job[name] for name in ("seed", "steps", "guidance", "sampler", "scheduler"))
+    sampled = nodes.KSampler().sample(model, *settings, positive, negative, latent, 1.0)[0]["samples"]
     sampling = model.get_model_object("model_sampling")
     sigmas = comfy.samplers.calculate_sigmas(sampling, job["scheduler"], job["steps"])
     results = {

@@ -5,8 +5,9 @@ import sys
 import time
 
 import comfy_config.config_parser  # noqa: F401  (read for every extension: not ours either)
-import nodes  # ComfyUI's core first: what it imports is not ours
 import torch  # noqa: F401
+
+import nodes  # ComfyUI's core first: what it imports is not ours
 
 
 def main(extension: str) -> dict:

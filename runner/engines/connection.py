@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import InputError, ServerError
+from ..errors import InputError, ServerError
 
 if TYPE_CHECKING:
-    from .client import Client
+    from ..client import Client
 
 
 @contextlib.contextmanager
@@ -23,7 +23,7 @@ def connect(
     Raises ``ServerError``: ``comfyui_missing`` when there is none, and what ``Client.check`` and ``ManagedComfyUI``
     raise; ``InputError`` ``option_invalid`` when both are given.
     """
-    from .engines import comfyui as places
+    from . import comfyui as places
 
     if server and comfyui:
         raise InputError("option_invalid", "Both a server and a ComfyUI folder were given.", "Give one of them.")
@@ -49,8 +49,8 @@ def connect(
 
 @contextlib.contextmanager
 def _started(folder: Path, tell: Callable[[str], None]) -> "Iterator[Client]":
-    from .client import Client
-    from .engines.managed import ManagedComfyUI
+    from ..client import Client
+    from .managed import ManagedComfyUI
 
     tell(f"Starting the ComfyUI in {folder} ...")
     with ManagedComfyUI(folder) as managed, contextlib.closing(Client(managed.url)) as client:

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import websocket
 
+from ..errors import JobError, ServerError
 from . import submission
 from .channel import Channel, connect
-from .errors import JobError, ServerError
 from .job import Job
 from .job_api import UNKNOWN, JobApi
 from .outcome import CACHE_HINT, JobResult, OutputFile, rejection

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from . import models
-from .cli_output import note, print_json, reporting
-from .errors import ImageineError, JobCancelled, ModelError
+from .. import models
+from ..errors import ImageineError, JobCancelled, ModelError
+from .console import note, print_json, reporting
 
 app = typer.Typer(no_args_is_help=True, help="List, download and check the models that the workflows need.")
 

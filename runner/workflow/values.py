@@ -5,7 +5,7 @@ import math
 import secrets
 from typing import Any
 
-from .errors import WorkflowError
+from ..errors import WorkflowError
 
 # JavaScript, and so ComfyUI's editor, holds integers exactly only up to here: a larger random seed would come
 # back changed when the finished picture is opened there.

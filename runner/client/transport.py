@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import requests
 
-from .errors import InputError, ServerError
+from ..errors import InputError, ServerError
 
 CONNECT_SECONDS = 10.0
 RETRY_DELAYS = (0.1, 0.3, 0.9)

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 
-from .errors import ImageineError, InputError, ServerError, WorkflowError
+from ..errors import ImageineError, InputError, ServerError, WorkflowError
 from .job_api import UNKNOWN, JobApi
 from .outcome import rejection
 from .transport import Refused, Transport, Unreachable

@@ -5,10 +5,10 @@
     folders = models.models_dirs()
     models.pull(models.select(["simple"]), folders)
 
-Nothing here prints; ``imageine models`` (models_cli.py) and install.py do.
+Nothing here prints; ``imageine models`` (cli/models.py) and install.py do.
 """
 
-from .model_files import (
+from .files import (
     CORRUPT,
     INCOMPLETE,
     MISSING,
@@ -20,9 +20,9 @@ from .model_files import (
     status,
     verify,
 )
-from .model_folders import ModelFolders, models_dirs
-from .model_manifest import Licence, Model, ModelFile, hub_endpoint, load_manifest, select
-from .model_pull import Progress, pull
+from .folders import ModelFolders, models_dirs
+from .manifest import Licence, Model, ModelFile, hub_endpoint, load_manifest, select
+from .pulling import Progress, pull
 
 __all__ = [
     "CORRUPT",

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ModelError
-from .model_files import git_blob_id, sha256
-from .model_manifest import Model, ModelFile
+from ..errors import ModelError
+from .files import git_blob_id, sha256
+from .manifest import Model, ModelFile
 
 _BLOCK = 1 << 20
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 10, 60

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import ModelError
+from ..errors import ModelError
 
 EXTRA_PATHS = "extra_model_paths.yaml"
 
@@ -54,7 +54,7 @@ def _given_comfyui(path: Path) -> Path:
 
 
 def _found_comfyui() -> Path:
-    from .engines.comfyui import find_comfyui
+    from ..engines.comfyui import find_comfyui
 
     home = find_comfyui()
     if home is None:

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from . import model_manifest
+from ..models import manifest
 
 _DYNAMIC = ("COMFY_AUTOGROW_V3", "COMFY_DYNAMICCOMBO_V3", "COMFY_DYNAMICSLOT_V3")
 _ANY = frozenset({"*", "COMFY_MATCHTYPE_V3"})
@@ -132,7 +132,7 @@ def model_folder(class_type: str, name: str) -> str:
 
 def pull_command(path: str) -> str:
     """The command that downloads model ``path`` (``<folder>/<name>``), or an empty string: the manifest lacks it."""
-    for model in model_manifest.load_manifest():
+    for model in manifest.load_manifest():
         if any(file.target == path or file.target.startswith(f"{path}/") for file in model.files):
             pipeline = model.pipelines[0] if model.default and model.pipelines else model.id
             return f"imageine models pull {pipeline}"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import websocket
 
+from ..errors import ImageineError, JobCancelled, JobError, ServerError
 from .channel import Channel
-from .errors import ImageineError, JobCancelled, JobError, ServerError
 from .events import Decoder, Ended, Event, Finished, Message, Queued, Reconnected, Started
 from .job_api import DONE, PENDING, RUNNING, UNKNOWN, JobApi, State
 from .outcome import JobResult, failure, graph_of, is_interrupted, read_result

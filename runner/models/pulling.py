@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ModelError
-from .model_files import (
+from ..errors import ModelError
+from .files import (
     INCOMPLETE,
     LOCK,
     MISSING,
@@ -21,9 +21,9 @@ from .model_files import (
     sha256,
     status,
 )
-from .model_folders import ModelFolders
-from .model_manifest import Model, ModelFile
-from .model_transfer import Download, expected, fetch, gated, hub_metadata, raise_for_disk, retrying, unreachable
+from .folders import ModelFolders
+from .manifest import Model, ModelFile
+from .transfer import Download, expected, fetch, gated, hub_metadata, raise_for_disk, retrying, unreachable
 
 # Left free on the disk, for the file system's own needs and whatever else is running.
 _SPARE_BYTES = 64 << 20

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..errors import WorkflowError
 from . import node_specs, ui_format
-from .errors import WorkflowError
 from .naming import is_link
 from .node_specs import InputSpec, model_folder
 

@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from .errors import InputError
+from ..errors import InputError
 
 KEYS = ("imageine", "prompt", "workflow")
 _TAGS = dict(zip(KEYS, (65000, 65001, 65002), strict=True))  # TIFF's "reusable private" range

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from .errors import ModelError
+from ..errors import ModelError
 
 MANIFEST = Path(__file__).with_name("models.json")
 _HUB = "https://huggingface.co"

@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
+from ..errors import InputError
 from . import metadata as picture_metadata
-from .errors import InputError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 

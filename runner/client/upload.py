@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
-from .errors import ServerError
+from ..errors import ServerError
 from .transport import Refused, Transport, Unreachable
 
 HINT = "Send a smaller picture, or start ComfyUI with a larger --max-upload-size (in MB; 100 unless set)."

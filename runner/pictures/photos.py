@@ -15,8 +15,8 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageOps
 
+from ..errors import InputError
 from . import colours
-from .errors import InputError
 
 MAX_PIXELS = 200_000_000
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import __version__
-from . import cli_output
-from .errors import InputError
-from .models_cli import app as models_app
+from ... import __version__
+from ..errors import InputError
+from . import console
+from .models import app as models_app
 
 app = typer.Typer(
     name="imageine",
@@ -66,8 +66,9 @@ def edit(
     debug: Debug = False,
 ) -> None:
     """Change one thing in a photo, and nothing else."""
-    with cli_output.reporting(as_json=as_json, debug=debug):
-        from . import editing, output_files
+    with console.reporting(as_json=as_json, debug=debug):
+        from .. import editing
+        from ..pictures import output_files
 
         output_files.check_output(output, source=photo)
         options = {"target": target, "mask": mask, "negative": negative, "seed": seed, "steps": steps}
@@ -105,8 +106,9 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run any workflow and save what it makes."""
-    with cli_output.reporting(as_json=as_json, debug=debug):
-        from . import output_files, running
+    with console.reporting(as_json=as_json, debug=debug):
+        from .. import running
+        from ..pictures import output_files
 
         output_files.check_output_folder(output)
         with _display(quiet, previews) as display:
@@ -131,15 +133,15 @@ def inputs(
     debug: Debug = False,
 ) -> None:
     """List the inputs of a workflow that --set and --image take."""
-    with cli_output.reporting(as_json=as_json, debug=debug):
+    with console.reporting(as_json=as_json, debug=debug):
         from dataclasses import asdict
 
-        from .workflow import Workflow
+        from ..workflow import Workflow
 
         loaded = Workflow.load(workflow)
         if as_json:
             entries = [asdict(entry) for entry in loaded.inputs.values()]
-            cli_output.print_json({"workflow": loaded.name, "inputs": entries, "models": loaded.models})
+            console.print_json({"workflow": loaded.name, "inputs": entries, "models": loaded.models})
             return
         width = max((len(name) for name in loaded.inputs), default=0)
         for entry in loaded.inputs.values():
@@ -155,8 +157,8 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Edit a photo with small random models: shows that everything works, without any download."""
-    with cli_output.reporting(debug=debug):
-        from .demo import run_demo
+    with console.reporting(debug=debug):
+        from ..demo import run_demo
 
         with _display(quiet, None) as display:
             result = run_demo(output, comfyui=comfyui, on_event=display.on_event)
@@ -169,12 +171,12 @@ def main() -> None:
     app()
 
 
-def _display(quiet: bool, previews: Path | None) -> cli_output.Display:
+def _display(quiet: bool, previews: Path | None) -> console.Display:
     if previews is not None:
-        from . import output_files
+        from ..pictures import output_files
 
         output_files.check_output_folder(previews).mkdir(parents=True, exist_ok=True)
-    return cli_output.Display(quiet=quiet, previews=previews)
+    return console.Display(quiet=quiet, previews=previews)
 
 
 def _pairs(options: list[str] | None, flag: str, only: str = "") -> dict[str, str]:
@@ -196,15 +198,15 @@ def _report_edit(result: Any, output: Path, *, as_json: bool, quiet: bool) -> No
     own = result.metadata["imageine"]
     if as_json:
         facts = {"output": str(output), "seconds": round(result.seconds, 3), "notes": result.notes}
-        cli_output.print_json(facts | own)
+        console.print_json(facts | own)
     elif not quiet:
-        cli_output.note(f"Seed {own.get('seed', 'unknown')}, {result.seconds:.1f} s.")
+        console.note(f"Seed {own.get('seed', 'unknown')}, {result.seconds:.1f} s.")
         print(output)
 
 
 def _report_run(result: Any, folder: Path, *, as_json: bool, quiet: bool) -> None:
-    from . import output_files
-    from .naming import slug
+    from ..pictures import output_files
+    from ..workflow.naming import slug
 
     paths = []
     for output in result.outputs:
@@ -214,6 +216,6 @@ def _report_run(result: Any, folder: Path, *, as_json: bool, quiet: bool) -> Non
         paths.append(str(path))
     if as_json:
         facts = {"outputs": paths, "seconds": round(result.seconds, 3), "notes": result.notes}
-        cli_output.print_json(facts | result.metadata["imageine"])
+        console.print_json(facts | result.metadata["imageine"])
     elif not quiet:
         print("\n".join(paths))

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from .errors import ImageineError, JobCancelled
+from ..errors import ImageineError, JobCancelled
 
 _PLAIN_STEPS = 5  # a piped sampler reports about every fifth of its steps
 
@@ -115,7 +115,8 @@ class Display:
 
     def on_event(self, event: Any) -> None:
         """Show one event of ``edit`` or ``run``."""
-        from . import events, running
+        from .. import running
+        from ..client import events
 
         if isinstance(event, events.Preview):
             self._save_preview(event)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .errors import JobError
+from ..errors import JobError
 
 _MEMORY_MARKS = ("outofmemory", "out of memory", "memoryerror", "not enough memory", "can't allocate memory")
 _DISK_MARKS = ("no space left on device", "errno 28", "disk quota exceeded", "winerror 112", "not enough space")

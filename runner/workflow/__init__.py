@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import precheck, ui_format, values, workflow_files
-from .errors import WorkflowError
+from ..errors import WorkflowError
+from . import files, precheck, ui_format, values
 from .naming import MASK, api_nodes, name_inputs, slug
 from .precheck import Problem
 
@@ -57,10 +57,10 @@ class Workflow:
         Raises ``WorkflowError`` with code ``workflow_missing``, ``workflow_not_json`` or ``workflow_format``.
         """
         if isinstance(source, Mapping):
-            parts = workflow_files.parse(dict(source))
-            workflow_files.require_graph(parts, "The workflow")
+            parts = files.parse(dict(source))
+            files.require_graph(parts, "The workflow")
         else:
-            parts = workflow_files.load(source)
+            parts = files.load(source)
         workflow = cls(parts.graph, name=parts.name, ui=parts.ui)
         workflow.notes = parts.notes
         return workflow

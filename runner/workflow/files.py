@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import WorkflowError
 from . import ui_format
-from .errors import WorkflowError
 from .naming import is_link, slug
 
-SHIPPED = Path(__file__).parent.parent / "workflows"
+SHIPPED = Path(__file__).parents[2] / "workflows"
 
 _EXPORT_HINT = "Open it in ComfyUI and save it with Workflow > Export (API)."
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8")

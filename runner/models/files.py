@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .errors import ModelError
-from .model_folders import ModelFolders
-from .model_manifest import Model, ModelFile
+from ..errors import ModelError
+from .folders import ModelFolders
+from .manifest import Model, ModelFile
 
 RECORD = ".imageine.json"
 LOCK = ".imageine.lock"

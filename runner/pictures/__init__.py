@@ -1,0 +1,1 @@
+"""Photos in, results out: decoding any photo losslessly, colour profiles, metadata and the files written."""
