@@ -127,11 +127,12 @@ def _crop_inputs() -> list[io.Input]:
             tooltip="Height of the crops. 0 follows the width; with both 0 the crop keeps the photo's own pixels.",
             **size,
         ),
-        *_advanced_inputs(),
+        *_size_and_region_inputs(),
+        *_edge_inputs(),
     ]
 
 
-def _advanced_inputs() -> list[io.Input]:
+def _size_and_region_inputs() -> list[io.Input]:
     return [
         io.Int.Input(
             "multiple",
@@ -163,11 +164,16 @@ def _advanced_inputs() -> list[io.Input]:
             max=256,
             advanced=True,
         ),
+    ]
+
+
+def _edge_inputs() -> list[io.Input]:
+    return [
         io.Int.Input(
             "sample_grow",
             display_name="Sample Grow",
-            tooltip="The sampler repaints at least this many of the photo's pixels around what is fully masked. Wider soft "
-            "edges are sampled as they are. Changes only what is sampled, not how it is blended.",
+            tooltip="The sampler repaints at least this many of the photo's pixels around what is fully masked. Wider "
+            "soft edges are sampled as they are. Changes only what is sampled, not how it is blended.",
             default=10,
             min=0,
             max=512,

@@ -248,7 +248,7 @@ def _mask_by_text_sockets() -> list[io.Input]:
             tooltip="Used instead of detecting where anything is painted; an all-black mask means nothing painted.",
         ),
         io.String.Input(
-            "prompt", display_name="Prompt", default="", multiline=True, placeholder="blue car",
+            "prompt", display_name="Prompt", default="", placeholder="blue car",
             tooltip="What to mask. Separate several things with full stops, commas or new lines.",
         ),
     ]  # fmt: skip

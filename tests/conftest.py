@@ -18,14 +18,16 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark what lies in tests/live and tests/browser, and skip it where no ComfyUI can run."""
+    """Mark what lies in tests/live and tests/browser; skip it, and what else needs a ComfyUI, where none can run."""
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
-        if folder in ("live", "browser"):
-            item.add_marker(getattr(pytest.mark, folder))
-            if comfyui_support.obstacle():
-                item.add_marker(pytest.mark.skip(reason=f"needs a ComfyUI: {comfyui_support.obstacle()}"))
-                config.stash[_SKIPPED][folder] = config.stash[_SKIPPED].get(folder, 0) + 1
+        tier = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+        if tier in ("live", "browser"):
+            item.add_marker(getattr(pytest.mark, tier))
+        elif "comfyui_dir" not in getattr(item, "fixturenames", ()):
+            continue
+        if comfyui_support.obstacle():
+            item.add_marker(pytest.mark.skip(reason=f"needs a ComfyUI: {comfyui_support.obstacle()}"))
+            config.stash[_SKIPPED][tier] = config.stash[_SKIPPED].get(tier, 0) + 1
 
 
 @pytest.hookimpl(trylast=True)

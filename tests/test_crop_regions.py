@@ -22,8 +22,11 @@ def test_windows_keep_proportions_cover_the_region_and_stay_in_the_photo(seed):
 
     exact = window.width * size[1] / size[0]
     assert abs(window.height - exact) <= max(1, size[1] / size[0]) + 1e-9, "nothing is squeezed"
-    least = windows.context_box(box, 1.0, photo)
-    assert window.intersection(least) == least
+    across, down = size
+    wanted, least = (windows.context_box(box, factor, photo) for factor in (context, 1.0))
+    fits = wanted.width * down <= photo.height * across and wanted.height * across <= photo.width * down
+    covered = wanted if fits else least
+    assert window.intersection(covered) == covered
     for first, last, length in (
         (window.left, window.right, photo.width),
         (window.top, window.bottom, photo.height),
@@ -31,7 +34,6 @@ def test_windows_keep_proportions_cover_the_region_and_stay_in_the_photo(seed):
         assert (first >= 0 and last <= length) or (first <= 0 and last >= length)
     padded = window.width > photo.width or window.height > photo.height
     if padded:  # then not even the least context would have fitted
-        across, down = size
         assert least.width * down > photo.height * across or least.height * across > photo.width * down
 
 
@@ -44,6 +46,11 @@ def test_context_gives_way_before_anything_is_padded():
 def test_a_region_at_the_photos_edge_gets_its_context_from_the_other_side():
     window = windows.window_for(Box(0, 0, 100, 100), 2.0, Box(0, 0, 1000, 1000), (512, 512), keep_scale=False)
     assert window == Box(0, 0, 150, 150)
+
+
+def test_a_photo_too_small_for_its_window_lies_around_the_middle_of_it():
+    window = windows.window_for(Box(0, 0, 8, 6000), 1.5, Box(0, 0, 8, 6000), (512, 512), keep_scale=False)
+    assert window == Box(-2996, 0, 3004, 6000)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +158,25 @@ def test_easing_is_the_least_ramp_above_the_mask(reach):
     distance = (dx - dy).abs() + 2**0.5 * torch.minimum(dx, dy)
     expected = (mask.flatten() - distance / reach).amax(1).clamp(min=0).view(17, 23)
     assert torch.allclose(crop_masks.ease(mask, reach), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_cell_is_touched_by_any_pixel_that_reaches_into_it(seed):
+    generator = np.random.default_rng(seed)
+    window = Box(-5, 7, -5 + generator.integers(20, 90), 7 + generator.integers(20, 90))
+    area = Box(0, 10, window.right - 4, window.bottom - 2)
+    columns, rows = generator.integers(1, 12, 2)
+    hit = generator.random((area.height, area.width)) > 0.997
+    expected = np.zeros((rows, columns))
+    for y, x in zip(*hit.nonzero(), strict=True):
+        y, x = y + area.top - window.top, x + area.left - window.left
+        for row, column in np.ndindex(rows, columns):
+            beside_y = y * rows < (row + 1) * window.height and row * window.height < (y + 1) * rows
+            beside_x = x * columns < (column + 1) * window.width and column * window.width < (x + 1) * columns
+            expected[row, column] += beside_y and beside_x
+    size = (int(columns) * 8, int(rows) * 8)
+    touched = crop_masks.touched_cells(torch.from_numpy(hit), area, window, size).numpy()
+    assert np.array_equal(touched, np.kron(expected > 0, np.ones((8, 8))))
 
 
 def test_easing_by_nothing_changes_nothing():

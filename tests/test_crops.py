@@ -146,15 +146,17 @@ def test_the_latent_grid_sees_the_sampled_mask_whole(target):
     mask = torch.zeros(1, 300, 300)
     mask[0, 150, 33:200] = 1 / 100  # one pixel thin, and faint
     mask[0, 140, 210] = 1
-    info, images, sampled = crops.crop(torch.zeros(1, 300, 300, 3), mask, width=target, height=target)
+    info, images, sampled = crops.crop(torch.zeros(1, 300, 300, 3), mask, 1.5, target, target, sample_grow=0)
     cells = torch.nn.functional.max_pool2d(sampled[None], 8)
     bilinear = torch.nn.functional.interpolate(sampled[None], size=cells.shape[2:], mode="bilinear")
     assert torch.equal(cells, bilinear)
     window = info.regions[0].window
+    rows, columns = cells.shape[2:]
     for y, x in mask[0].nonzero().tolist():
-        row = int((y + 0.5 - window.top) / window.height * cells.shape[2])
-        column = int((x + 0.5 - window.left) / window.width * cells.shape[3])
-        assert cells[0, 0, row, column] == 1
+        first, left = (y - window.top) * rows // window.height, (x - window.left) * columns // window.width
+        last = -(-(y + 1 - window.top) * rows // window.height)
+        right = -(-(x + 1 - window.left) * columns // window.width)
+        assert cells[0, 0, first:last, left:right].all()
 
 
 def test_a_soft_mask_is_blended_by_as_it_is():
@@ -176,6 +178,16 @@ def test_a_wide_blend_ends_inside_the_crop():
     assert blend.count_nonzero() == inside.count_nonzero()
     assert torch.cat([inside[0], inside[-1], inside[:, 0], inside[:, -1]]).max() < 0.05
     assert blend.diff(dim=1).abs().max() < 0.05
+
+
+def test_a_mask_at_the_photos_edge_is_blended_on_its_other_sides():
+    mask = torch.zeros(1, 200, 200)
+    mask[:, :80, :80] = 1
+    info, images, _ = crops.crop(torch.zeros(1, 200, 200, 3), mask, blend=10)
+    _, blend = crops.stitch(info, images)
+    assert blend[0, 0, 75:95].tolist() == pytest.approx(
+        [1] * 5 + [0.9 - 0.1 * i for i in range(10)] + [0] * 5, abs=1e-5
+    )
 
 
 def test_the_edit_may_come_back_larger_smaller_or_with_alpha():

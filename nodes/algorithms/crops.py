@@ -103,14 +103,7 @@ def crop(
         stand_in = cut_out(image[0], info.photo, (_STAND_IN, _STAND_IN))[None].to(image.dtype)
         return info, stand_in, torch.zeros(stand_in.shape[:3], device=image.device)
 
-    size = windows.crop_size(
-        [windows.context_box(box, context, info.photo) for _, box in found], width, height, multiple
-    )
-    keep_scale = not width and not height
-    placed = (
-        Region(frame, box, windows.window_for(box, context, info.photo, size, keep_scale)) for frame, box in found
-    )
-    info = replace(info, regions=tuple(placed))
+    info, size = _place(info, found, context, width, height, multiple)
     crops = torch.stack([cut_out(image[region.frame], region.window, size) for region in info.regions])
     sampled = torch.stack([_sampled_mask(info, region, size, sample_grow) for region in info.regions])
     return info, crops.to(image.dtype), sampled
@@ -207,6 +200,17 @@ def _find_regions(info: CropInfo, context: float, each_limit: int | None) -> lis
     in_masks = [find_boxes(mask, context, info.photo, each_limit) for mask in info.mask]
     in_frames = in_masks if len(in_masks) == len(info.image) else in_masks * len(info.image)
     return [(frame, box) for frame, boxes in enumerate(in_frames) for box in boxes]
+
+
+def _place(
+    info: CropInfo, found: list[tuple[int, Box]], context: float, width: int, height: int, multiple: int
+) -> tuple[CropInfo, tuple[int, int]]:
+    """``info`` with its regions, and the size (width, height) that all crops share."""
+    photo = info.photo
+    size = windows.crop_size([windows.context_box(box, context, photo) for _, box in found], width, height, multiple)
+    keep_scale = not width and not height
+    placed = (Region(frame, box, windows.window_for(box, context, photo, size, keep_scale)) for frame, box in found)
+    return replace(info, regions=tuple(placed)), size
 
 
 def _sampled_mask(info: CropInfo, region: Region, size: tuple[int, int], grow: int) -> torch.Tensor:

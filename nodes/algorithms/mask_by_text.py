@@ -5,6 +5,7 @@ happens where nothing is) hold and are tested without them.
 """
 
 import math
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ Segment = Callable[[torch.Tensor, list[list[dict]]], torch.Tensor]  # images, fr
 
 @dataclass(frozen=True)
 class Wish:
-    """What to look for. ``what`` is shown in messages; ``selection`` chooses among the boxes found."""
+    """What to look for. ``what`` is for messages, shortened there; ``selection`` chooses among the boxes found."""
 
     what: str
     box_threshold: float = 0.3
@@ -139,15 +140,16 @@ def _detect(images: torch.Tensor, detect: Detect, segment: Segment | None, wish:
 
 
 def _why_nothing(seen: list[dict], above: list[dict], wish: Wish) -> str:
+    what = textwrap.shorten(wish.what, 80, placeholder=" …")
     if above:
         return (
-            f"Nothing left for '{wish.what}': {describe(above)}, but none passes the labels, areas, max boxes and "
+            f"Nothing left for '{what}': {describe(above)}, but none passes the labels, areas, max boxes and "
             "index asked for."
         )
     best = max(seen, key=lambda box: box.get("score", 0.0), default=None)
     near = f" (the best was {best.get('label') or 'object'} {best['score']:.2f})" if best else ""
     return (
-        f"Nothing found for '{wish.what}' above {wish.box_threshold:.2f}{near}. Lower the box threshold, name it in "
+        f"Nothing found for '{what}' above {wish.box_threshold:.2f}{near}. Lower the box threshold, name it in "
         "other words, or paint a mask."
     )
 

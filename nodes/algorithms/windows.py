@@ -142,21 +142,16 @@ def window_for(box: Box, context: float, photo: Box, size: tuple[int, int], keep
             cover = context_box(box, 1.0, photo)
             least, most = _covering(cover, size), _fitting(photo, size)
             width, height = max(least[0], most[0]), max(least[1], most[1])
-    left = _placed(box.left + box.right, width, cover.left, cover.right, photo.width)
-    top = _placed(box.top + box.bottom, height, cover.top, cover.bottom, photo.height)
+    left = _placed(box.left + box.right, width, photo.width)
+    top = _placed(box.top + box.bottom, height, photo.height)
     return Box(left, top, left + width, top + height)
 
 
-def _placed(twice_centre: int, length: int, first: int, last: int, photo: int) -> int:
-    """Where a window of ``length`` starts on one axis.
-
-    As near to the centre as covering ``first`` to ``last`` allows, and inside the photo; or around all of the
-    photo, when it is the shorter one.
-    """
-    start = (twice_centre - length) // 2
-    start = min(max(start, last - length), first)
+def _placed(twice_centre: int, length: int, photo: int) -> int:
+    """Where a window of ``length`` starts on one axis: as near to the centre as leaves it inside the photo, or all
+    of the photo inside it. What it had to cover, cut to the photo, it then still covers."""
     low, high = sorted((0, photo - length))
-    return min(max(start, low), high)
+    return min(max((twice_centre - length) // 2, low), high)
 
 
 def _covering(box: Box, aspect: tuple[int, int]) -> tuple[int, int]:

@@ -101,7 +101,9 @@ def test_batch_in_batch_out(photos, client):
         for name, value in node["inputs"].items():
             if value == [image, 0] and name == "image":
                 graph[number]["inputs"][name] = ["three", 0]
-    settings = {"prompt": "cup", "steps": STEPS, "seed": 1} | QUICK
+    crop = next(number for number, node in graph.items() if node["class_type"] == "ImageineCropForInpaint")
+    size = {f"{crop}.{name}": value for name, value in QUICK.items()}  # by address: Empty Image has a width, too
+    settings = {"prompt": "cup", "steps": STEPS, "seed": 1, **size}
     outputs = run(graph, client=client, images={"image": photos["coffee"]}, settings=settings).outputs
     results = [load(output) for output in outputs if output.title == "Result"]
     masks = [load(output) for output in outputs if output.title == BLEND_MASK]
@@ -119,13 +121,11 @@ def load(output) -> Image.Image:
     return Image.open(io.BytesIO(output.data)).convert("RGB")
 
 
+# Modes that the runner turns into plain RGB before the upload are test_photos.py's; these reach the nodes as odd sizes.
 ODD = {
     "one pixel": lambda: Image.new("RGB", (1, 1), "red"),
     "very tall": lambda: Image.linear_gradient("L").resize((8, 6000)),
-    "grey": lambda: Image.linear_gradient("L").resize((101, 67)),
     "16 bit": lambda: Image.fromarray((np.arange(90 * 60).reshape(60, 90) * 12).astype(np.uint16)),
-    "palette": lambda: Image.linear_gradient("L").resize((99, 55)).convert("RGB").quantize(16),
-    "cmyk": lambda: Image.linear_gradient("L").resize((64, 80)).convert("CMYK"),
     "transparent": lambda: Image.merge("RGBA", [Image.linear_gradient("L").resize((120, 90))] * 4),
 }
 

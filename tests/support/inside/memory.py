@@ -50,7 +50,7 @@ def find(detector, sam, image: torch.Tensor) -> torch.Tensor:
     from imageine.nodes.masking import MaskByText
 
     defaults = {item.id: getattr(item, "default", None) for item in MaskByText.GET_SCHEMA().inputs}
-    given = {"detector": detector, "sam": sam, "image": image, "prompt": "cup", "box_threshold": 0.0}
+    given = {"detector": detector, "sam": sam, "image": image, "prompt": "cup", "box_threshold": 0.05, "max_boxes": 2}
     with torch.inference_mode():
         inputs = {name: value for name, value in (defaults | given).items() if value is not None}
         return MaskByText.execute(**inputs).result[0].cpu()
