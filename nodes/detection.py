@@ -155,6 +155,7 @@ class DetectObjects(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="ImageineDetectObjects",
+            has_intermediate_output=True,  # or a cached run shows no preview
             display_name="Detect Objects",
             category="imageine/detection",
             description="Finds objects by text and gives their boxes. Finding nothing is an answer, not an error.",

@@ -17,6 +17,7 @@ class CropForInpaint(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="ImageineCropForInpaint",
+            has_intermediate_output=True,  # or a cached run shows no preview
             display_name="Crop for Inpaint",
             category="imageine/inpainting",
             description=(

@@ -98,6 +98,7 @@ class SegmentBoxes(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="ImageineSegmentBoxes",
+            has_intermediate_output=True,  # or a cached run shows no preview
             display_name="Segment Boxes",
             category="imageine/masking",
             description="Cuts out the object in each box: one mask per image, and one per object. Takes boxes from "
@@ -142,6 +143,7 @@ class MaskByText(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="ImageineMaskByText",
+            has_intermediate_output=True,  # or a cached run shows no preview
             display_name="Mask by Text",
             category="imageine/masking",
             description="Finds what the prompt names and masks it, one mask per image. With SAM the mask follows the "

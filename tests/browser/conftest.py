@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from support.editor import RENDERERS, Editor, browser_page, chromium_path, set_renderer
 
@@ -10,8 +12,14 @@ def page():
         yield page
 
 
+@pytest.fixture(scope="session")
+def example_photo(comfyui, comfyui_dir) -> None:
+    """The picture that every installation of ComfyUI starts with, and that the templates name."""
+    shutil.copy(comfyui_dir / "input" / "example.png", comfyui.input_dir)
+
+
 @pytest.fixture(params=RENDERERS)
-def editor(request, page, comfyui) -> Editor:
+def editor(request, page, comfyui, example_photo) -> Editor:
     """The open editor, in each of the frontend's two node renderers."""
     set_renderer(comfyui.url, request.param)
     context = page.context.browser.new_context(viewport=page.viewport_size)
