@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import imageine
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -184,3 +185,8 @@ def test_every_package_is_listed():
         for init in (ROOT / folder).rglob("__init__.py"):
             name = ".".join(["imageine", *init.parent.relative_to(ROOT).parts])
             assert f'"{name}"' in text, f"{name} is not in [tool.setuptools] packages"
+
+
+def test_the_version_is_one():
+    """The registry reads pyproject's, the program says its own."""
+    assert f'version = "{imageine.__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
