@@ -101,7 +101,8 @@ class ScriptedServer:
     def drop_sockets(self) -> None:
         """Cut the sockets without a closing handshake."""
         for socket in self.sockets.values():
-            socket._req.transport.abort()
+            if socket._req.transport is not None:  # a client that has gone already
+                socket._req.transport.abort()
         self.sockets.clear()
 
     def finish(self, job: ServedJob, outputs: dict | None = None, status: str = "success", messages=()) -> None:
