@@ -209,7 +209,8 @@ class RefineMask(io.ComfyNode):
                     display_mode=io.NumberDisplay.slider,
                     tooltip="Greys above this become part of the mask, all others do not.",
                 ),
-                *_edge_inputs(advanced=False),
+                _grow_input(),
+                _feather_input(advanced=False),
                 io.Boolean.Input(
                     "fill_holes", display_name="Fill Holes", default=True, advanced=True,
                     tooltip="Fill every gap that the mask encloses.",
@@ -257,15 +258,17 @@ def _mask_by_text_sockets() -> list[io.Input]:
 
 
 def _mask_by_text_options() -> list[io.Input]:
+    # App Mode shows no control for an advanced input, so what an edit's app needs is not one.
     return [
         io.String.Input(
-            "target", display_name="Target", default="", advanced=True,
+            "target", display_name="Target", default="",
             tooltip="What to mask when it is not what the prompt says: for the prompt \"blue car\" perhaps \"car\". "
             "Empty uses the prompt.",
         ),
+        _grow_input(),
         text_threshold_input(),
         *selection_inputs(),
-        *_edge_inputs(advanced=True),
+        _feather_input(advanced=True),
         io.Combo.Input(
             "on_empty", display_name="On Empty", options=list(mask_by_text.ON_EMPTY), default=mask_by_text.EMPTY_MASK,
             advanced=True,
@@ -274,15 +277,16 @@ def _mask_by_text_options() -> list[io.Input]:
     ]  # fmt: skip
 
 
-def _edge_inputs(advanced: bool) -> list[io.Input]:
-    return [
-        io.Int.Input(
-            "grow", display_name="Grow", default=0, min=-1024, max=1024, advanced=advanced,
-            tooltip="Widen the mask by so many pixels, or shrink it if negative. Half the feather keeps the whole "
-            "object at full strength.",
-        ),
-        io.Int.Input(
-            "feather", display_name="Feather", default=21, min=0, max=1024, advanced=advanced,
-            tooltip="Width of the soft edge in pixels, half of it inside the mask and half outside. 0 is hard.",
-        ),
-    ]  # fmt: skip
+def _grow_input() -> io.Input:
+    return io.Int.Input(
+        "grow", display_name="Grow", default=0, min=-1024, max=1024,
+        tooltip="Widen the mask by so many pixels, or shrink it if negative. Half the feather keeps the whole "
+        "object at full strength.",
+    )  # fmt: skip
+
+
+def _feather_input(advanced: bool) -> io.Input:
+    return io.Int.Input(
+        "feather", display_name="Feather", default=21, min=0, max=1024, advanced=advanced,
+        tooltip="Width of the soft edge in pixels, half of it inside the mask and half outside. 0 is hard.",
+    )  # fmt: skip

@@ -51,11 +51,13 @@ def test_saving_an_opened_template_changes_nothing_that_runs(editor, title):
 
 
 @pytest.mark.parametrize("title", TEMPLATES)
-def test_app_mode_lists_existing_widgets(editor, title):
-    """A name in linearData that no widget has would vanish from the app with a mere console warning."""
+def test_app_mode_lists_widgets_that_it_shows(editor, title):
+    """A name in linearData that no widget has would vanish from the app with a mere console warning, and an advanced
+    one would show its label without a control."""
     editor.open_template(title)
     widgets = editor.page.evaluate(
-        "() => window.app.graph.nodes.flatMap(n => (n.widgets ?? []).map(w => `${n.id}.${w.name}`))"
+        "() => window.app.graph.nodes.flatMap("
+        "n => (n.widgets ?? []).filter(w => !w.advanced && !w.options?.advanced).map(w => `${n.id}.${w.name}`))"
     )
     linear = read(WORKFLOWS / f"{title}.json")["extra"]["linearData"]
     assert linear["inputs"]

@@ -27,7 +27,7 @@ def test_the_schemas(report):
     by_text = schema["ImageineMaskByText"]
     assert by_text["inputs"][:4] == ["detector", "image", "prompt", "box_threshold"]
     assert by_text["optional"] == ["sam", "mask"] and by_text["outputs"] == ["MASK", "BOUNDING_BOX", "INT"]
-    assert set(by_text["shown"]) == {"detector", "image", "prompt", "box_threshold", "sam", "mask"}
+    assert set(by_text["shown"]) == {"detector", "image", "prompt", "box_threshold", "target", "grow", "sam", "mask"}
     assert schema["ImageineSegmentBoxes"]["inputs"] == ["sam", "image", "bboxes"]
     assert schema["ImageineSegmentBoxes"]["outputs"] == ["MASK", "MASK"]
     assert schema["ImageineRefineMask"]["shown"] == ["mask", "threshold", "grow", "feather"]
