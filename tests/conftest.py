@@ -62,6 +62,17 @@ def figures(request):
     return request.config.stash[_FIGURES].append
 
 
+@pytest.fixture
+def one_thread():
+    """Torch on one thread: on small tensors several only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def seeded_models() -> Path:
     """A complete ComfyUI models folder of seeded random weights, under the names that Simple Edit uses."""

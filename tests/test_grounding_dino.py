@@ -11,13 +11,7 @@ from imageine.nodes.algorithms import grounding_dino  # noqa: E402
 from imageine.nodes.algorithms.phrase_blocks import phrase_blocks  # noqa: E402
 from imageine.nodes.algorithms.phrases import Pass, Span  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def detect(images, prompt="car . red door", box=0.3, text=0.25, **more):

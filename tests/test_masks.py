@@ -9,12 +9,7 @@ from imageine.nodes.algorithms import mask_components, masks
 SHAPES = [(1, 1), (1, 9), (9, 1), (13, 17), (40, 33), (8, 600)]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -19,12 +19,7 @@ HEIGHT, WIDTH = 60, 90
 BOXES = [{"x": 10, "y": 5, "width": 40, "height": 30}, {"x": 50.5, "y": 20.25, "width": 30, "height": 35}]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def pictures(batch=2, height=HEIGHT, width=WIDTH, channels=3):

@@ -15,12 +15,7 @@ GENERATIONS = [pytest.param(1, id="sam"), pytest.param(2, id="sam2", marks=needs
 CORNERS = [(0.1, 0.1, 0.5, 0.6), (0.3, 0.25, 0.9, 0.95), (0.0, 0.0, 1.0, 1.0), (0.62, 0.4, 0.66, 0.47)]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def boxes_for(image):

@@ -5,19 +5,8 @@ import json
 import pytest
 from imageine.runner import models
 from imageine.runner.cli.models import app
-from support.hub import FILES, Hub, isolate
+from support.hub import FILES
 from typer.testing import CliRunner
-
-
-@pytest.fixture(autouse=True)
-def private_settings(monkeypatch, tmp_path):
-    isolate(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def hub():
-    with Hub() as server:
-        yield server
 
 
 @pytest.fixture

@@ -13,18 +13,6 @@ from support.client_cases import GRAPH, error_of, hold, wait_in_queue
 from support.scripted_server import OUTPUT, PICTURE, ScriptedServer
 
 
-@pytest.fixture
-def server():
-    with ScriptedServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server):
-    with Client(server.url, timeout=10, grace=1) as client:
-        yield client
-
-
 def test_check(client, server):
     info = client.check()
     assert (info.url, info.version, info.devices) == (server.url, "0.33.0", ("cpu",))

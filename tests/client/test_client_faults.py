@@ -10,22 +10,8 @@ from imageine.runner.client import Client
 from imageine.runner.client import job as job_module
 from imageine.runner.client.events import Finished, NodeCached, NodeProgress, NodeStarted, Preview, Reconnected, Started
 from imageine.runner.errors import ImageineError
-from support.client_cases import GRAPH, error_of, hasten, hold
+from support.client_cases import GRAPH, error_of, hold
 from support.scripted_server import OUTPUT, ScriptedServer, succeed
-
-
-@pytest.fixture
-def server():
-    with ScriptedServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server, monkeypatch):
-    hasten(monkeypatch)
-    with Client(server.url, timeout=10, grace=0.5, stalled_after=0.5) as client:
-        yield client
-
 
 # Success, hinted at too early, or not at all
 

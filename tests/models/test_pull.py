@@ -8,25 +8,9 @@ from pathlib import Path
 import pytest
 from imageine.runner import models
 from imageine.runner.errors import ModelError
-from support.hub import FILES, SIZE, WEIGHTS, Hub, Trouble, isolate, pull, sha256
+from support.hub import FILES, SIZE, WEIGHTS, Trouble, pull, sha256
 
 Usage = namedtuple("Usage", "total used free")
-
-
-@pytest.fixture(autouse=True)
-def private_settings(monkeypatch, tmp_path):
-    isolate(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def hub():
-    with Hub() as server:
-        yield server
-
-
-@pytest.fixture
-def folders(tmp_path):
-    return models.models_dirs(tmp_path / "models")
 
 
 def files_below(root: Path) -> set[str]:

@@ -9,21 +9,8 @@ import pytest
 from imageine.runner.client import Client
 from imageine.runner.client.events import Finished, NodeStarted, Queued
 from imageine.runner.errors import ImageineError, JobCancelled
-from support.client_cases import GRAPH, error_of, hasten, hold, wait_in_queue
+from support.client_cases import GRAPH, error_of, hold, wait_in_queue
 from support.scripted_server import ScriptedServer
-
-
-@pytest.fixture
-def server():
-    with ScriptedServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server, monkeypatch):
-    hasten(monkeypatch)
-    with Client(server.url, timeout=10, grace=0.5, stalled_after=0.5) as client:
-        yield client
 
 
 def run_error(client) -> ImageineError:

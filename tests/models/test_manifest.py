@@ -7,24 +7,7 @@ import pytest
 from imageine.runner import models
 from imageine.runner.errors import ModelError
 from rich.filesize import decimal
-from support.hub import FILES, SIZE, WEIGHTS, Hub, isolate, pull
-
-
-@pytest.fixture(autouse=True)
-def private_settings(monkeypatch, tmp_path):
-    isolate(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def hub():
-    with Hub() as server:
-        yield server
-
-
-@pytest.fixture
-def folders(tmp_path):
-    return models.models_dirs(tmp_path / "models")
-
+from support.hub import FILES, SIZE, WEIGHTS, pull
 
 # --- the manifest ---
 
@@ -54,7 +37,7 @@ def test_simple_pipeline_is_what_the_shipped_graph_names():
 
 
 def test_the_models_page_agrees_with_the_manifest():
-    page = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     rows = {row.split("|")[1].split()[0]: row for row in page.splitlines() if row.startswith("| ") and "](" in row}
     for model in models.load_manifest():
         row = rows.pop(model.id)

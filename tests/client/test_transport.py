@@ -8,18 +8,6 @@ from support.client_cases import GRAPH, error_of
 from support.scripted_server import ScriptedServer
 
 
-@pytest.fixture
-def server():
-    with ScriptedServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server):
-    with Client(server.url, timeout=10) as client:
-        yield client
-
-
 @pytest.mark.parametrize(
     ("text", "base", "auth"),
     [

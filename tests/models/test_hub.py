@@ -9,23 +9,7 @@ import pytest
 import requests
 from imageine.runner import models
 from imageine.runner.errors import ModelError
-from support.hub import FILES, SIZE, WEIGHTS, Hub, isolate, pull
-
-
-@pytest.fixture(autouse=True)
-def private_settings(monkeypatch, tmp_path):
-    isolate(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def hub():
-    with Hub() as server:
-        yield server
-
-
-@pytest.fixture
-def folders(tmp_path):
-    return models.models_dirs(tmp_path / "models")
+from support.hub import FILES, SIZE, WEIGHTS, pull
 
 
 def test_hub_that_offers_another_file_is_refused_before_the_first_byte(hub, folders):
