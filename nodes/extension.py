@@ -3,9 +3,13 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import folders
+from .controls import ApplyControls
+from .depth import LoadDepthAnything, MapDepth
 from .detection import DetectObjects, LoadGroundingDino
 from .inpainting import CropForInpaint, StitchInpaint
+from .ip_adapter import ApplyIPAdapter, EncodeReference, LoadIPAdapter
 from .masking import LoadSegmentAnything, MaskByText, RefineMask, SegmentBoxes
+from .pose import DrawPose, LoadVitPose, MapPose
 
 NODES: list[type[io.ComfyNode]] = [
     LoadGroundingDino,
@@ -16,6 +20,15 @@ NODES: list[type[io.ComfyNode]] = [
     RefineMask,
     CropForInpaint,
     StitchInpaint,
+    LoadIPAdapter,
+    EncodeReference,
+    ApplyIPAdapter,
+    LoadDepthAnything,
+    MapDepth,
+    LoadVitPose,
+    MapPose,
+    DrawPose,
+    ApplyControls,
 ]
 
 

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import folder_paths
 
+from .algorithms.checkpoint_folder import next_step
+
 GROUNDING_DINO = "grounding-dino"
 SEGMENT_ANYTHING = "sams"
+DEPTH_ANYTHING = "depth-anything"
+POSE = "pose"
+IP_ADAPTER = "ipadapter"
 
 _EXTENSIONS = {".safetensors"}
+_FILE_EXTENSIONS = {".safetensors", ".bin"}  # the latter through ComfyUI's safe loading
 
 
 def register() -> None:
@@ -16,10 +22,15 @@ def register() -> None:
     An extra path for a folder unknown to core arrives as ``([path], set())``, which lists files of any kind. The
     extensions are set only then: a folder that another extension shares with us keeps its own as well.
     """
-    for name in (GROUNDING_DINO, SEGMENT_ANYTHING):
-        folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
-        paths, extensions = folder_paths.folder_names_and_paths[name]
-        folder_paths.folder_names_and_paths[name] = (paths, set(extensions) | _EXTENSIONS)
+    for name in (GROUNDING_DINO, SEGMENT_ANYTHING, DEPTH_ANYTHING, POSE):
+        _add(name, _EXTENSIONS)
+    _add(IP_ADAPTER, _FILE_EXTENSIONS)
+
+
+def _add(name: str, accepted: set[str]) -> None:
+    folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+    paths, extensions = folder_paths.folder_names_and_paths[name]
+    folder_paths.folder_names_and_paths[name] = (paths, set(extensions) | accepted)
 
 
 def list_models(name: str) -> list[str]:
@@ -44,8 +55,23 @@ def find_model(name: str, choice: str) -> Path:
     present = f"Found there: {', '.join(sorted(folders))}. " if folders else ""
     raise ValueError(
         f"No model folder '{choice}' with a config.json in {searched}. {present}"
-        f"Run `imageine models pull simple`, or copy the model's folder there and press R to refresh."
+        f"{next_step(name)}, or copy the model's folder there and press R to refresh."
     )
+
+
+def list_files(name: str) -> list[str]:
+    """Names of the model files under every path of folder ``name``, sorted; those in subfolders with their folder."""
+    return folder_paths.get_filename_list(name)
+
+
+def find_file(name: str, choice: str) -> str:
+    """The path of model file ``choice``. Raises ``ValueError`` when it is not one of ``list_files(name)``."""
+    files = list_files(name)
+    if choice in files:
+        return folder_paths.get_full_path_or_raise(name, choice)
+    searched = " or ".join(folder_paths.get_folder_paths(name))
+    present = f"Found there: {', '.join(files)}. " if files else ""
+    raise ValueError(f"No model file '{choice}' in {searched}. {present}Copy the file there and press R to refresh.")
 
 
 def _folders(name: str) -> dict[str, Path]:

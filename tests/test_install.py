@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from imageine.runner import models
 from support.hub import Hub
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +75,7 @@ def test_only_models_missing_is_success_and_nothing_is_downloaded(clone):
     found = findings(install(clone, "--json"))
     assert {"Python", "ComfyUI", "folder name", "torch", "transformers", "websocket-client"} <= set(found)
     missing = [name for name, entry in found.items() if entry["state"] != "ok"]
-    assert missing == ["model sd15-inpainting", "model grounding-dino-tiny", "model sam2.1-hiera-tiny"]
+    assert missing == [f"model {model.id}" for model in models.load_manifest() if model.default]
     assert all(found[name]["next"] for name in missing)
 
 

@@ -49,7 +49,7 @@ def test_a_missing_workflow_names_what_there_is(name):
 
 
 def test_a_misspelt_name_is_guessed():
-    assert "Did you mean 'Simple Edit'?" in error_of(Workflow.load, "Simpel Edit").hint
+    assert "Did you mean 'Simple Edit'" in error_of(Workflow.load, "Simpel Edit").hint
 
 
 def test_a_folder_is_no_workflow(tmp_path):

@@ -11,6 +11,8 @@ from pathlib import Path
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 
+# ComfyUI's folders of the models that the complex pipeline adds; the others are the simple pipeline's.
+
 _PICKLES = ("pytorch_model*.bin", "*.pth", "*.pt", "*.ckpt")
 _LFS_POINTER = b"version https://git-lfs"
 _MAX_HEADER = 100_000_000  # the safetensors format's own limit, in bytes
@@ -132,5 +134,12 @@ def _read_json(path: Path) -> object:
         raise ValueError(f"{path} is not JSON ({error}). {_pull_again(path.parent)}") from error
 
 
+def next_step(name: str) -> str:
+    """How to get a model for ComfyUI's folder ``name``, as a clause that "or copy ... there" may follow."""
+    if name == "pose":  # not in the manifest: the hub tells no checksum of its config
+        return "Download the files of usyd-community/vitpose-base-simple"
+    return f"Run `imageine models pull {'complex' if name == 'depth-anything' else 'simple'}`"
+
+
 def _pull_again(folder: Path) -> str:
-    return f"Download the model again into {folder.parent} (`imageine models pull simple`)."
+    return f"Download the model again into {folder.parent}. {next_step(folder.parent.name)}."

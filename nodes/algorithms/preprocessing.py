@@ -25,7 +25,7 @@ class Preprocessing:
 
         Raises ``ValueError`` when neither holds an image processor's settings.
         """
-        config = _image_processor(folder)
+        config = image_processor_settings(folder)
         size = config.get("size", {"shortest_edge": 800, "longest_edge": 1333})
         if isinstance(size, int):  # the form of 2023's files
             size = {"shortest_edge": size, "longest_edge": config.get("max_size", 1333)}
@@ -80,7 +80,11 @@ def target_size(height: int, width: int, size: dict) -> tuple[int, int]:
     return max(1, short), max(1, int(exact * width / height))
 
 
-def _image_processor(folder: Path) -> dict:
+def image_processor_settings(folder: Path) -> dict:
+    """All settings of the image processor in ``folder``, for those that ``Preprocessing`` does not hold.
+
+    Raises ``ValueError`` when neither of its two files has any.
+    """
     for name in ("processor_config.json", "preprocessor_config.json"):
         path = folder / name
         if not path.is_file():

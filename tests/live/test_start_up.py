@@ -13,6 +13,15 @@ NODES = {
     "ImageineRefineMask",
     "ImageineCropForInpaint",
     "ImageineStitchInpaint",
+    "ImageineLoadDepthAnything",
+    "ImageineMapDepth",
+    "ImageineLoadViTPose",
+    "ImageineMapPose",
+    "ImageineDrawPose",
+    "ImageineLoadIPAdapter",
+    "ImageineEncodeReference",
+    "ImageineApplyIPAdapter",
+    "ImageineApplyControls",
 }
 
 

@@ -118,3 +118,13 @@ def has_accelerator(folder: Path) -> bool:
     from imageine.runner.engines.comfyui import find_python
 
     return bool(find_python(folder).accelerator)
+
+
+def forget(client) -> None:
+    """Have the server drop what it keeps. It does so after a job, hence the small one."""
+    client.free()
+    graph = {
+        "photo": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+        "save": {"class_type": "PreviewImage", "inputs": {"images": ["photo", 0]}},
+    }
+    client.submit(graph).wait(300)

@@ -104,8 +104,11 @@ def tiny_autoencoder(checkpoint: Path) -> AutoencoderTiny:
     return model.eval()
 
 
-def sample(pipeline: StableDiffusionInpaintPipeline, given: dict, pixels, mask, job: dict) -> torch.Tensor:
-    """Scaled latents for ``job``, from the noise and schedule in ``given`` (see inside/simple_edit_latents.py)."""
+def sample(pipeline: StableDiffusionInpaintPipeline, given: dict, pixels, mask, job: dict, **options) -> torch.Tensor:
+    """Scaled latents for ``job``, from the noise and schedule in ``given`` (see inside/simple_edit_latents.py).
+
+    ``options`` are more arguments of the pipeline's call.
+    """
     scheduler = SCHEDULERS[job["sampler"]].from_config(pipeline.scheduler.config)
     small = torch.nn.functional.interpolate(mask[:, None], size=given["noise"].shape[-2:], mode="bilinear")
     photo = given["start"] * SCALE
@@ -124,6 +127,7 @@ def sample(pipeline: StableDiffusionInpaintPipeline, given: dict, pixels, mask, 
             guidance_scale=job["guidance"],
             latents=start,
             output_type="latent",
+            **options,
         ).images
 
 

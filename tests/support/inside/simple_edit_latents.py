@@ -22,12 +22,15 @@ def main(checkpoint: str, crop: str, jobs: str) -> None:
             save_file(sample(*models, images, job), job["output"])
 
 
-def sample(model, clip, vae, images: dict, job: dict) -> dict[str, torch.Tensor]:
+def sample(model, clip, vae, images: dict, job: dict, change=lambda *texts: texts) -> dict[str, torch.Tensor]:
+    """``change`` gets the two text conditionings and returns those to sample with."""
     import comfy.sample
     import comfy.samplers
 
     texts = [nodes.CLIPTextEncode().encode(clip, job[name])[0] for name in ("positive", "negative")]
-    positive, negative, latent = nodes.InpaintModelConditioning().encode(*texts, images["pixels"], vae, images["mask"])
+    positive, negative, latent = nodes.InpaintModelConditioning().encode(
+        *change(*texts), images["pixels"], vae, images["mask"]
+    )
     settings = (job[name] for name in ("seed", "steps", "guidance", "sampler", "scheduler"))
     sampled = nodes.KSampler().sample(model, *settings, positive, negative, latent, 1.0)[0]["samples"]
     sampling = model.get_model_object("model_sampling")
