@@ -19,12 +19,7 @@ BOX = {"x": 40.0, "y": 20.0, "width": 150.0, "height": 200.0, "score": 0.9}
 OTHER = {"x": 200.5, "y": 50.25, "width": 120.0, "height": 240.0}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
