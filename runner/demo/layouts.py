@@ -40,9 +40,9 @@ UNETS = {
 }
 
 
-def unet(variant: str, in_channels: int = 9) -> Shapes:
-    """The UNet of ``variant`` (a key of ``UNETS``); 9 input channels make it an inpainting model."""
-    return dict(_unet(UNETS[variant], in_channels))
+def unet(variant: str | UNetVariant, in_channels: int = 9) -> Shapes:
+    """The UNet of ``variant`` (or of a key of ``UNETS``); 9 input channels make it an inpainting model."""
+    return dict(_unet(UNETS[variant] if isinstance(variant, str) else variant, in_channels))
 
 
 def _unet(variant: UNetVariant, in_channels: int) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -51,7 +51,7 @@ class Editor:
         dialog = self.page.get_by_role("dialog")
         dialog.get_by_placeholder("Search").fill(title)
         self.errors.clear()
-        dialog.get_by_text(title, exact=True).click()
+        dialog.get_by_role("heading", name=title, exact=True).click(timeout=120_000)
         self.wait_for_our_nodes()
 
     def wait_for_our_nodes(self) -> None:
