@@ -4,12 +4,14 @@ import re
 
 import torch
 from comfy.ldm.modules.attention import optimized_attention
+from comfy.patcher_extension import WrappersMP
 
 from .algorithms.ip_adapter import BASES, IPAdapter
-from .algorithms.ip_attention import Influence, Place
+from .algorithms.ip_attention import Influence, Place, Window
 from .managed_model import ManagedModel
 
 _ATTENTION = re.compile(r"(?:(input|output)_blocks\.(\d+)\.\d+|middle_block\.\d+)\.transformer_blocks\.(\d+)\.attn2$")
+_WINDOWS = "imageine_windows"  # in the transformer options: what each conditioning shows of the picture, by its id
 _FILE_ORDER = ("input", "output", "middle")
 
 
@@ -63,8 +65,10 @@ class AttentionPatch:
         out = self.before(query, key, value, extra_options) if self.before else attend(query, key, value)
         sides, sigmas = extra_options["cond_or_uncond"], extra_options.get("sigmas")
         grid = _grid(extra_options, query.shape[1])
+        known = extra_options.get(_WINDOWS, {})
+        windows = [known.get(one) for one in extra_options["uuids"]] if known else ()
         for influence, _ in self.influences:
-            term = influence.term(self.index, query, sides, sigmas, grid, attend)
+            term = influence.term(self.index, query, sides, sigmas, grid, attend, windows)
             if term is not None:
                 out = out + term
         return out
@@ -102,7 +106,23 @@ def patched(model, influence: Influence, managed: ManagedModel, places: list[Pla
         else:
             patch = AttentionPatch(index, added, before)
         clone.set_model_attn2_replace(patch, place.block, place.number, place.layer)
+    if influence.mask is not None and not clone.get_wrappers(WrappersMP.CALC_COND_BATCH, _WINDOWS):
+        clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, _WINDOWS, _note_windows)
     return clone
+
+
+def _note_windows(executor, model, conds, x_in, timestep, model_options):
+    """Tell the patches which conditionings are computed on an area of the picture alone: their masks cover it all."""
+    height, width = x_in.shape[-2:]
+    windows = {}
+    for one in (one for side in conds for one in side or () if len(one.get("area", ())) == 4):
+        rows, columns, top, left = one["area"]
+        bottom, right = min(top + rows, height), min(left + columns, width)
+        windows[one["uuid"]] = Window(top / height, left / width, bottom / height, right / width)
+    if windows:
+        options = model_options.get("transformer_options", {}) | {_WINDOWS: windows}
+        model_options = model_options | {"transformer_options": options}
+    return executor(model, conds, x_in, timestep, model_options)
 
 
 def _grid(extra_options: dict, count: int) -> tuple[int, int]:

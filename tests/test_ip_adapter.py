@@ -1,5 +1,7 @@
 """IP-Adapter files, references and what they add to an attention, without ComfyUI."""
 
+import dataclasses
+
 import pytest
 from support import seeded_ip_adapter
 
@@ -154,6 +156,20 @@ def test_every_chunk_gets_the_tokens_of_its_side(sides, influence):
     for chunk, mine, side in zip(query.split(2), found.split(2), sides, strict=True):
         tokens = influence.negative if side else influence.positive
         assert torch.allclose(mine, expected(influence, chunk, tokens), atol=1e-5)
+
+
+def test_a_mask_stays_where_it_lies_when_a_chunk_shows_a_part_of_the_picture(influence):
+    mask = torch.zeros(1, 64, 96)
+    mask[:, 32:, 48:] = 1.0
+    masked = dataclasses.replace(influence, mask=mask)
+    query = noise(3, 12, 8)
+    windows = [ip_attention.Window(0.5, 0.5, 1.0, 1.0), ip_attention.Window(0.0, 0.5, 0.5, 1.0), None]
+    inside, outside, whole = masked.term(0, query, [0, 0, 0], None, (3, 4), attend, windows).split(1)
+    unmasked = influence.term(0, query, [0, 0, 0], None, (3, 4), attend)
+    assert torch.allclose(inside, unmasked[:1]) and not outside.any()
+    assert torch.equal(whole, masked.term(0, query[2:], [0], None, (3, 4), attend))
+    pixel = ip_attention.Window(0.1, 0.1, 0.101, 0.101).cut(mask)
+    assert pixel.shape == (1, 1, 1)
 
 
 def test_no_strength_is_no_work(influence):

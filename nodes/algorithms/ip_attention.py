@@ -26,6 +26,22 @@ _BLOCKS = {
 }
 
 
+class Window(NamedTuple):
+    """The part of the picture that a pass of the UNet sees, in shares of its height and width."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+    def cut(self, mask: torch.Tensor) -> torch.Tensor:
+        """That part of ``mask`` ``[M,H,W]``, at least a pixel."""
+        height, width = mask.shape[-2:]
+        top, left = int(self.top * height), int(self.left * width)
+        bottom, right = round(self.bottom * height), round(self.right * width)
+        return mask[:, top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
 class Place(NamedTuple):
     """A cross-attention of the UNet: ComfyUI's name of its block, and its number among the block's layers."""
 
@@ -93,12 +109,14 @@ class Influence:
         sigmas: torch.Tensor | None,
         grid: tuple[int, int],
         attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+        windows: Sequence[Window | None] = (),
     ) -> torch.Tensor | None:
         """What to add to cross-attention ``index`` (file order), before its output projection; None for nothing.
 
         ``query`` ``[B, h*w, channels]`` holds ``len(sides)`` chunks of equal size; a chunk whose side is 0 is
         conditioned, any other is not (ComfyUI's ``cond_or_uncond``). ``sigmas`` is compared on its device: no
-        synchronisation. ``grid`` is ``(h, w)``. ``attend(query, keys, values)`` is multi-head attention.
+        synchronisation. ``grid`` is ``(h, w)``. ``attend(query, keys, values)`` is multi-head attention. ``windows``
+        says what each chunk shows of the picture, None (or no windows at all) being all of it: the mask follows.
         """
         strength = self.strengths[index]
         if not strength:
@@ -113,7 +131,8 @@ class Influence:
         )
         out = attend(query, keys, values) * strength
         if self.mask is not None:
-            out = out * self._mask(grid, batch, query).repeat(len(sides), 1, 1)
+            shown = windows or (None,) * len(sides)
+            out = out * torch.cat([self._mask(grid, batch, query, window) for window in shown])
         if not self.always and sigmas is not None:
             sigma = sigmas.flatten()[:1]
             out = out * ((sigma <= self.sigma_start) & (sigma >= self.sigma_end)).to(out.dtype)
@@ -127,14 +146,15 @@ class Influence:
     def _tokens(self, negative: bool, like: torch.Tensor) -> torch.Tensor:
         return self._copy((like.device, like.dtype, negative), lambda: self.negative if negative else self.positive)
 
-    def _mask(self, grid: tuple[int, int], batch: int, like: torch.Tensor) -> torch.Tensor:
+    def _mask(self, grid: tuple[int, int], batch: int, like: torch.Tensor, window: Window | None) -> torch.Tensor:
         """``[batch, h*w, 1]``; masks are repeated or cut to the batch. Bicubic, as diffusers resizes them."""
 
         def resized() -> torch.Tensor:
-            small = functional.interpolate(self.mask[:, None].float(), size=grid, mode="bicubic")
+            seen = self.mask if window is None else window.cut(self.mask)
+            small = functional.interpolate(seen[:, None].float(), size=grid, mode="bicubic")
             return small.flatten(1)[..., None]
 
-        mask = self._copy((like.device, like.dtype, grid), resized)
+        mask = self._copy((like.device, like.dtype, grid, window), resized)
         return mask.repeat(-(-batch // len(mask)), 1, 1)[:batch]
 
     def _copy(self, key: tuple, make: Callable[[], torch.Tensor]) -> torch.Tensor:

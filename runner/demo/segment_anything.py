@@ -61,7 +61,7 @@ def save(folder: Path) -> Path:
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    model = Sam2Model(_configuration()).eval().requires_grad_(False)
+    model = Sam2Model(configuration()).eval().requires_grad_(False)
     _fill(model)
     _set_positions(model)
     _set_decoder(model.mask_decoder)
@@ -72,13 +72,14 @@ def save(folder: Path) -> Path:
     return folder
 
 
-def _configuration():
+def configuration(size: int = SIZE, width: int = WIDTH):
+    """A Sam2Config for pictures of ``size`` x ``size``, a multiple of 32, with ``width`` channels of features."""
     from transformers import Sam2Config, Sam2HieraDetConfig, Sam2VisionConfig
 
     backbone = Sam2HieraDetConfig(
         hidden_size=16,
         num_attention_heads=1,
-        image_size=[SIZE, SIZE],
+        image_size=[size, size],
         blocks_per_stage=[1, 1, 2, 1],
         embed_dim_per_stage=[16, 32, 64, 128],
         num_attention_heads_per_stage=[1, 1, 2, 4],
@@ -86,21 +87,21 @@ def _configuration():
         window_positional_embedding_background_size=[7, 7],
         global_attention_blocks=[3],
     )
-    sides = [SIZE // 4, SIZE // 8, SIZE // 16]
+    sides = [size // 4, size // 8, size // 16]
     return Sam2Config(
         vision_config=Sam2VisionConfig(
             backbone_config=backbone,
             backbone_channel_list=[128, 64, 32, 16],
             backbone_feature_sizes=[[side, side] for side in sides],
-            fpn_hidden_size=WIDTH,
+            fpn_hidden_size=width,
         ),
-        prompt_encoder_config={"hidden_size": WIDTH, "image_size": SIZE},
+        prompt_encoder_config={"hidden_size": width, "image_size": size},
         mask_decoder_config={
-            "hidden_size": WIDTH,
-            "mlp_dim": 2 * WIDTH,
+            "hidden_size": width,
+            "mlp_dim": 2 * width,
             "num_attention_heads": 2,
             "attention_downsample_rate": 1,
-            "iou_head_hidden_dim": WIDTH,
+            "iou_head_hidden_dim": width,
         },
     )
 

@@ -11,7 +11,7 @@ BASES = {"SD 1.5": 768, "SDXL": 2048}
 
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("kind", ["standard", "plus", "full"])
-def test_projectors_agree(kind, base, figures):
+def test_projectors_agree(kind, base, table):
     from diffusers.loaders.unet import UNet2DConditionLoadersMixin
     from imageine.nodes.algorithms import ip_adapter
 
@@ -24,7 +24,5 @@ def test_projectors_agree(kind, base, figures):
     with torch.inference_mode():
         mine, yours = ours.tokens(embeds), theirs(embeds)
     difference = float((mine - yours).abs().max())
-    figures(
-        f"IP-Adapter projector, {kind}, {base}: {tuple(mine.shape)}, max abs difference to diffusers {difference:.1e}"
-    )
+    table("IP-Adapter projector", f"{kind}, {base}, {tuple(mine.shape)}", difference)
     assert mine.shape == yours.shape and difference < 1e-5

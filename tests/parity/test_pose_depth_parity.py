@@ -66,7 +66,7 @@ def test_crops_are_those_of_transformers(pose, name, figures):
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_joints_are_those_of_transformers(pose, name, figures):
+def test_joints_are_those_of_transformers(pose, name, table, request):
     ours, model, processor = pose
     image = photo(name)
     boxes = boxes_in(image)
@@ -82,11 +82,11 @@ def test_joints_are_those_of_transformers(pose, name, figures):
         assert np.allclose(one.scores[seen], other["scores"][seen], atol=1e-3)
         apart = np.abs(one.points - other["keypoints"].numpy())[seen] / max(box[2:])
         furthest = max(furthest, float(apart.max()))
-    figures(f"ViTPose joints against transformers, {name}: at most {furthest:.1e} of the box apart")
+    table("Pose: joints, as shares of the person's box", f"{request.node.callspec.params['pose']}, {name}", furthest)
     assert furthest < 1e-3
 
 
-def test_decoding_is_that_of_transformers(pose, figures):
+def test_decoding_is_that_of_transformers(pose, table, request):
     _, _, processor = pose
     generator = torch.Generator().manual_seed(5)
     heatmaps = torch.randn(4, 17, 64, 48, generator=generator).mul(0.05)
@@ -103,7 +103,7 @@ def test_decoding_is_that_of_transformers(pose, figures):
     centre, extent = vitpose.crop_region(as_bounding_boxes(boxes[0])[0], (256, 192))
     points = peaks * (extent / np.array([47, 63], dtype=np.float32)) + centre - extent / 2
     apart = max(float(np.abs(points[at] - expected[at][0]["keypoints"].numpy()).max()) for at in range(4))
-    figures(f"ViTPose decoding against transformers: at most {apart:.1e} heatmap pixels apart")
+    table("Pose: peaks of the heatmaps, in their pixels", request.node.callspec.params["pose"], apart)
     assert apart < 1e-3
     assert np.array_equal(scores, np.stack([one[0]["scores"].numpy() for one in expected]))
 
@@ -146,7 +146,7 @@ def test_the_models_input_is_that_of_transformers(depth, size):
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_depth_is_that_of_transformers(depth, name, figures):
+def test_depth_is_that_of_transformers(depth, name, table):
     ours, model, processor = depth
     image = photo(name)
     inputs = processor(images=bytes_of(image), return_tensors="pt")
@@ -158,7 +158,7 @@ def test_depth_is_that_of_transformers(depth, name, figures):
     found = depth_anything.depth_maps(ours, image)
     assert found.shape == image.shape and torch.equal(found[..., 0], found[..., 2])
     apart = float((found[0, ..., 0] - expected).abs().amax())
-    figures(f"Depth Anything against transformers, {name}: at most {apart:.1e} of the range apart")
+    table("Depth: as shares of the range", name, apart)
     assert apart < 5e-3 and expected.std() > 0.05
 
 

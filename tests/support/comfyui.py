@@ -105,7 +105,7 @@ def run_inside(folder: Path, script: str, *arguments: object, base: Path, models
         cwd=base,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
     if done.returncode:

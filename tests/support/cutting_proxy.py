@@ -11,6 +11,7 @@ class CuttingProxy:
 
     def __init__(self, port: int):
         self._target = port
+        self._is_refusing = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -32,11 +33,25 @@ class CuttingProxy:
                 end.shutdown(socket.SHUT_RD)
             end.close()
 
+    def refuse(self) -> None:
+        """Cut what is open and whatever comes, until ``accept``."""
+        self._is_refusing = True
+        self.cut()
+
+    def accept(self) -> None:
+        self._is_refusing = False
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    if self._is_refusing:
+                        raise OSError("refusing")
+                    far = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:
+                    near.close()
+                    continue
                 self._pairs.append((near, far))
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=_pump, args=(source, sink), daemon=True).start()

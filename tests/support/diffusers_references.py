@@ -1,7 +1,7 @@
 """diffusers' IP-Adapters on ComfyUI's files: diffusers_oracle.py with reference images."""
 
 import torch
-from support import diffusers_oracle, seeded_ip_adapter
+from support import seeded_ip_adapter
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 
@@ -14,17 +14,18 @@ def image_encoder() -> CLIPVisionModelWithProjection:
 
 
 def load(pipeline, adapters: list[dict]) -> None:
-    """Load ``adapters`` (``seeded_ip_adapter.nested``) in place of what ``pipeline`` had."""
+    """Load ``adapters`` (``seeded_ip_adapter.nested``) in place of what ``pipeline`` had; none leaves it plain."""
     if pipeline.unet.encoder_hid_proj is not None:
         encoder = pipeline.image_encoder
         pipeline.unload_ip_adapter()
         pipeline.register_modules(image_encoder=encoder)
-    none = [""] * len(adapters)
-    pipeline.load_ip_adapter(adapters, subfolder=none, weight_name=none, image_encoder_folder=None)
+    if adapters:
+        none = [""] * len(adapters)
+        pipeline.load_ip_adapter(adapters, subfolder=none, weight_name=none, image_encoder_folder=None)
 
 
 def options(pipeline, given: dict, job: dict, region: torch.Tensor) -> dict:
-    """What the pipeline's call needs for ``job`` (see inside/ip_adapter_latents.py); sets the scales.
+    """What the pipeline's call needs for the adapters of ``job`` (``sampling_cases``); sets the scales.
 
     Ranges count steps here and share the noise schedule there; both are the same steps where "normal" spaces them
     evenly.
@@ -51,9 +52,3 @@ def options(pipeline, given: dict, job: dict, region: torch.Tensor) -> dict:
         masks = [region[:, None] if one["masked"] else torch.ones_like(region)[:, None] for one in chosen]
         found["cross_attention_kwargs"] = {"ip_adapter_masks": masks}
     return found
-
-
-def sample(pipeline, given: dict, pictures: dict, job: dict, **more) -> torch.Tensor:
-    """Scaled latents for ``job``."""
-    wanted = options(pipeline, given, job, pictures["region"]) | more
-    return diffusers_oracle.sample(pipeline, given, pictures["pixels"], pictures["mask"], job, **wanted)

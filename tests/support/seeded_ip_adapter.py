@@ -1,7 +1,8 @@
 """IP-Adapters and image encoders with seeded random weights, under the tensor names of the real files.
 
 Every dimension that is read from a file is free, so these are small: an image encoder of two layers, and projectors
-to match. ``GAIN`` makes the adapters' effect as large as a trained one's.
+to match. ``GAIN`` makes the adapters' effect as large as a trained one's. Load CLIP Vision knows a few encoders by
+their tensors and takes no other: for a server there is the smallest of them, ``VIT_L`` (610 MB).
 """
 
 import math
@@ -27,6 +28,14 @@ VISION = {
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-5,
     "attention_dropout": 0.0,
+}
+VIT_L = VISION | {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_attention_heads": 16,
+    "num_hidden_layers": 24,
+    "projection_dim": 768,
+    "hidden_act": "quick_gelu",
 }
 
 _NORM = re.compile(r"norm\d?\.weight|norm_out\.weight|proj\.3\.weight|layers\.\d+\.1\.0\.weight|layrnorm\.weight")
@@ -72,25 +81,27 @@ def save(path: Path, parts: dict) -> Path:
     return path
 
 
-def vision(seed: str = "vision") -> dict:
-    """Float32 tensors of a CLIP vision model with the configuration ``VISION``.
+def vision(seed: str = "vision", config: dict = VISION) -> dict:
+    """Float32 tensors of a CLIP vision model with the configuration ``config``.
 
     ComfyUI keeps such models in float16, so the values are ones that float16 holds.
     """
+    hidden, inner, patch = (config[name] for name in ("hidden_size", "intermediate_size", "patch_size"))
+    places = (config["image_size"] // patch) ** 2 + 1
     shapes = {
-        "vision_model.embeddings.class_embedding": (HIDDEN,),
-        "vision_model.embeddings.patch_embedding.weight": (HIDDEN, 3, 14, 14),
-        "vision_model.embeddings.position_embedding.weight": (257, HIDDEN),
-        "visual_projection.weight": (POOLED, HIDDEN),
+        "vision_model.embeddings.class_embedding": (hidden,),
+        "vision_model.embeddings.patch_embedding.weight": (hidden, 3, patch, patch),
+        "vision_model.embeddings.position_embedding.weight": (places, hidden),
+        "visual_projection.weight": (config["projection_dim"], hidden),
     }
-    for index in range(VISION["num_hidden_layers"]):
+    for index in range(config["num_hidden_layers"]):
         layer = f"vision_model.encoder.layers.{index}"
         for name in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"):
-            shapes |= _linear(f"{layer}.{name}", HIDDEN, HIDDEN)
-        shapes |= _linear(f"{layer}.mlp.fc1", 2 * HIDDEN, HIDDEN) | _linear(f"{layer}.mlp.fc2", HIDDEN, 2 * HIDDEN)
-        shapes |= _norm(f"{layer}.layer_norm1", HIDDEN) | _norm(f"{layer}.layer_norm2", HIDDEN)
+            shapes |= _linear(f"{layer}.{name}", hidden, hidden)
+        shapes |= _linear(f"{layer}.mlp.fc1", inner, hidden) | _linear(f"{layer}.mlp.fc2", hidden, inner)
+        shapes |= _norm(f"{layer}.layer_norm1", hidden) | _norm(f"{layer}.layer_norm2", hidden)
     for name in ("pre_layrnorm", "post_layernorm"):
-        shapes |= _norm(f"vision_model.{name}", HIDDEN)
+        shapes |= _norm(f"vision_model.{name}", hidden)
     return {name: _value(name, shape, seed).half().float() for name, shape in shapes.items()}
 
 

@@ -5,31 +5,11 @@ import tempfile
 from pathlib import Path
 
 import torch
+from imageine.runner.demo import segment_anything
 
 
-def sam2_config(image_size: int = 128):
-    import transformers
-
-    vision = transformers.Sam2VisionConfig(
-        backbone_config=transformers.Sam2HieraDetConfig(
-            hidden_size=8,
-            image_size=[image_size, image_size],
-            embed_dim_per_stage=[8, 16, 32, 64],
-            blocks_per_stage=[1, 1, 2, 1],
-            num_attention_heads_per_stage=[1, 2, 4, 8],
-            window_size_per_stage=[4, 2, 4, 2],
-            window_positional_embedding_background_size=[4, 4],
-            global_attention_blocks=[3],
-        ),
-        backbone_channel_list=[64, 32, 16, 8],
-        backbone_feature_sizes=[[image_size // step] * 2 for step in (4, 8, 16)],
-        fpn_hidden_size=32,
-    )
-    prompt = transformers.Sam2PromptEncoderConfig(hidden_size=32, image_size=image_size, mask_input_channels=4)
-    decoder = transformers.Sam2MaskDecoderConfig(
-        hidden_size=32, mlp_dim=64, num_attention_heads=2, iou_head_hidden_dim=32
-    )
-    return transformers.Sam2Config(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
+def sam2_config():
+    return segment_anything.configuration(size=128, width=32)
 
 
 def sam1_config(image_size: int = 128):

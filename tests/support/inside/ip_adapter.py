@@ -171,7 +171,7 @@ def accepted(model, encoder) -> dict:
     embeds = ip_adapter.EncodeReference.execute(adapter, encoder, picture(2, 30, 90, 4), 1.0, first)[0]
     cases = {
         "tiny": {"image": picture(1, 1, 1, 3)},
-        "huge": {"image": picture(1, 3000, 4000, 3)},
+        "huge": {"image": picture(1, 4320, 7680, 3)},
         "rgba": {"image": picture(1, 64, 64, 4)},
         "many": {"image": picture(5, 20, 30, 3), "mask": picture(3, 50, 70), "combine": "average"},
         "negative": {"negative_image": picture(2, 40, 40, 3), "end_percent": 0.8},

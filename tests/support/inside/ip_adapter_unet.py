@@ -52,11 +52,12 @@ UNETS = {
 }
 
 
-def main(base: str, weights: str, adapter: str, inputs: str, cases: str, output: str) -> dict:
+def main(base: str, weights: str, adapter: str, inputs: str, other: str, cases: str, output: str) -> dict:
     """``weights`` is a file in diffusers' names. Of ``inputs``, x is [2,4,h,w], negative chunk first, like context.
 
     Saves the predicted noise of every case (inputs of Apply IP-Adapter, "masked" for the region) and of none
-    ("plain"); returns how many cross-attentions each patched.
+    ("plain"); returns how many cross-attentions each patched, and what is said to ``other``, an adapter for another
+    base model.
     """
     torch.set_num_threads(1)
     given = load_file(inputs)
@@ -74,8 +75,19 @@ def main(base: str, weights: str, adapter: str, inputs: str, cases: str, output:
             replaced = steered.model_options["transformer_options"]["patches_replace"]["attn2"]
             counts[name] = {"patched": len(replaced), "blocks": sorted({f"{key[0]} {key[1]}" for key in replaced})}
             results[name] = predict(steered, given)
+        said = refused(model, other)
     save_file(results, output)
-    return counts
+    return {"counts": counts, "refused": said}
+
+
+def refused(model, adapter: str) -> str:
+    """What Apply IP-Adapter says to ``adapter``, before it has asked for an image or an encoder to be used."""
+    loaded = ip_adapter.Adapter(from_state(load_file(adapter)))
+    try:
+        ip_adapter.ApplyIPAdapter.execute(model=model, ip_adapter=loaded, weight=1.0, image=torch.ones(1, 8, 8, 3))
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def build(base: str, weights: dict):
