@@ -14,7 +14,6 @@ import importlib
 import importlib.metadata
 import json
 import os
-import re
 import subprocess
 import sys
 import types
@@ -25,11 +24,6 @@ ROOT = Path(__file__).absolute().parent
 
 # `python install.py` puts this folder first on the path, where `import nodes` must stay ComfyUI's own.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT.resolve()]
-
-OLDEST_PYTHON = (3, 10)
-OLDEST_COMFYUI = (0, 28, 0)
-# What the nodes import; ComfyUI's own requirements bring all of it.
-NODE_PACKAGES = {"torch": "", "transformers": "4.50.3", "safetensors": "0.4.2", "numpy": "", "pillow": ""}
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 
@@ -79,9 +73,10 @@ def check(options: argparse.Namespace) -> list[dict]:
     comfyui = find_comfyui(options.comfyui)
     # Outside a ComfyUI this Python need not be able to run the nodes: the runner can do without.
     around = enclosing_comfyui() is not None or options.comfyui is not None
+    supported = load_module("supported")
     findings = [check_python(), check_comfyui(comfyui), check_folder_name()]
-    findings += [check_package(*package, ERROR if around else WARNING) for package in NODE_PACKAGES.items()]
-    findings += [check_package(*package, WARNING) for package in required_packages().items()]
+    findings += [check_package(*package, ERROR if around else WARNING) for package in supported.NODE_PACKAGES.items()]
+    findings += [check_package(*package, WARNING) for package in supported.required_packages().items()]
     return findings + check_models(options, comfyui)
 
 
@@ -90,10 +85,11 @@ def finding(name: str, state: str, found: str, next_step: str = "") -> dict:
 
 
 def check_python() -> dict:
-    found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] >= OLDEST_PYTHON:
+    supported, found = load_module("supported"), ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] >= supported.OLDEST_PYTHON:
         return finding("Python", OK, found)
-    return finding("Python", ERROR, found, "Imageine needs Python 3.10 or newer.")
+    oldest = supported.as_text(supported.OLDEST_PYTHON)
+    return finding("Python", ERROR, found, f"Imageine needs Python {oldest} or newer.")
 
 
 def check_comfyui(comfyui: Path | None) -> dict:
@@ -104,51 +100,35 @@ def check_comfyui(comfyui: Path | None) -> dict:
             "not found",
             "Put this folder in ComfyUI's custom_nodes, or set COMFYUI_DIR. The runner also works with a server.",
         )
-    version = comfyui_version(comfyui)
+    supported = load_module("supported")
+    version, oldest = supported.comfyui_version(comfyui), supported.as_text(supported.OLDEST_COMFYUI)
     if version is None:
-        return finding("ComfyUI", WARNING, f"{comfyui} (version unknown)", "Imageine needs ComfyUI 0.28.0 or newer.")
-    if as_numbers(version) < OLDEST_COMFYUI:
-        return finding("ComfyUI", ERROR, f"{version} in {comfyui}", "Update ComfyUI: the nodes need 0.28.0 or newer.")
+        return finding("ComfyUI", WARNING, f"{comfyui} (version unknown)", f"Imageine needs ComfyUI {oldest} or newer.")
+    if supported.is_older(version, supported.OLDEST_COMFYUI):
+        return finding(
+            "ComfyUI", ERROR, f"{version} in {comfyui}", f"Update ComfyUI: the nodes need {oldest} or newer."
+        )
     return finding("ComfyUI", OK, f"{version} in {comfyui}")
-
-
-def comfyui_version(comfyui: Path) -> str | None:
-    try:
-        text = (comfyui / "comfyui_version.py").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    match = re.search(r"__version__\s*=\s*[\"']([^\"']+)", text)
-    return match and match[1]
 
 
 def check_folder_name() -> dict:
     if " " not in ROOT.name:
         return finding("folder name", OK, ROOT.name)
-    next_step = f"Rename the folder without a space ({ROOT.name.replace(' ', '-')}): ComfyUI cannot serve its scripts."
+    better = load_module("supported").without_space(ROOT.name)
+    next_step = f"Rename the folder without a space ({better}): ComfyUI cannot serve its scripts."
     return finding("folder name", WARNING, ROOT.name, next_step)
 
 
 def check_package(name: str, oldest: str, when_missing: str) -> dict:
-    wanted = f"{name}>={oldest}" if oldest else name
-    next_step = f'"{sys.executable}" -m pip install "{wanted}"'
+    supported = load_module("supported")
+    next_step = f'"{sys.executable}" -m pip install "{supported.requirement(name, oldest)}"'
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return finding(name, when_missing, "not installed", next_step)
-    if as_numbers(version) < as_numbers(oldest):
+    if supported.is_older(version, oldest):
         return finding(name, when_missing, version, next_step)
     return finding(name, OK, version)
-
-
-def required_packages() -> dict[str, str]:
-    """The packages of requirements.txt and the oldest version of each."""
-    pattern = re.compile(r"^([\w.-]+)\s*(?:>=\s*([\w.]+))?", re.MULTILINE)
-    return dict(pattern.findall((ROOT / "requirements.txt").read_text(encoding="utf-8")))
-
-
-def as_numbers(version: str) -> tuple[int, ...]:
-    """``(2, 14, 1)`` for 2.14.1+cpu; what is not a number ends it."""
-    return tuple(int(part) for part in re.match(r"[\d.]*", version)[0].split(".") if part)
 
 
 def check_models(options: argparse.Namespace, comfyui: Path | None) -> list[dict]:
@@ -157,7 +137,7 @@ def check_models(options: argparse.Namespace, comfyui: Path | None) -> list[dict
     if comfyui is None and folder is None:
         return []
     try:
-        models = load_models_module()
+        models = load_module("models")
         folders = models.models_dirs(folder, comfyui)
         statuses = [models.status(model, folders) for model in models.load_manifest() if model.default]
     except Exception as error:
@@ -183,7 +163,7 @@ def download_models(options: argparse.Namespace) -> int:
         )
         return 1
     try:
-        models = load_models_module()
+        models = load_module("models")
         chosen = models.select(options.models)
         folders = models.models_dirs(options.models_dir, comfyui)
         for model in chosen:
@@ -261,13 +241,13 @@ def enclosing_comfyui() -> Path | None:
     return None
 
 
-def load_models_module():
-    """``imageine.runner.models`` from this folder, whatever it is called, without the packages' own start-up code."""
-    for name, folder in (("imageine", ROOT), ("imageine.runner", ROOT / "runner")):
-        package = types.ModuleType(name)
+def load_module(name: str):
+    """``imageine.runner.<name>`` from this folder, whatever it is called, without the packages' own start-up code."""
+    for full_name, folder in (("imageine", ROOT), ("imageine.runner", ROOT / "runner")):
+        package = types.ModuleType(full_name)
         package.__path__ = [str(folder)]
-        sys.modules.setdefault(name, package)
-    return importlib.import_module("imageine.runner.models")
+        sys.modules.setdefault(full_name, package)
+    return importlib.import_module(f"imageine.runner.{name}")
 
 
 def print_findings(findings: list[dict], failed: bool) -> None:

@@ -10,6 +10,7 @@ from .inpainting import CropForInpaint, StitchInpaint
 from .ip_adapter import ApplyIPAdapter, EncodeReference, LoadIPAdapter
 from .masking import LoadSegmentAnything, MaskByText, RefineMask, SegmentBoxes
 from .pose import DrawPose, LoadVitPose, MapPose
+from .routing import RouteEdit
 
 NODES: list[type[io.ComfyNode]] = [
     LoadGroundingDino,
@@ -29,6 +30,7 @@ NODES: list[type[io.ComfyNode]] = [
     MapPose,
     DrawPose,
     ApplyControls,
+    RouteEdit,
 ]
 
 

@@ -48,7 +48,7 @@ class LoadIPAdapter(io.ComfyNode):
                     "model",
                     display_name="Model",
                     options=folders.list_files(folders.IP_ADAPTER),
-                    tooltip="A file in models/ipadapter. Empty? Put one of h94/IP-Adapter there, then press R.",
+                    tooltip="A file in models/ipadapter. Empty? Run: imageine models pull reference, then press R.",
                 )
             ],
             outputs=[

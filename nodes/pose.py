@@ -49,7 +49,7 @@ class LoadVitPose(io.ComfyNode):
                     "model",
                     display_name="Model",
                     options=folders.list_models(folders.POSE),
-                    tooltip="A folder in models/pose. Empty? Put usyd-community/vitpose-base-simple there.",
+                    tooltip="A folder in models/pose. Empty? Run: imageine models pull complex, then press R.",
                 )
             ],
             outputs=[PoseModelType.Output("pose_model", display_name="pose_model", tooltip="For Map Pose.")],

@@ -8,13 +8,18 @@ import importlib
 from typing import Any
 
 _EXPORTS = {
+    "BatchResult": ".batch",
     "Client": ".client",
+    "Diagnosis": ".doctor",
     "EditResult": ".editing",
     "ImageineError": ".errors",
+    "Pool": ".pool",
     "RunResult": ".running",
     "Workflow": ".workflow",
+    "diagnose": ".doctor",
     "edit": ".editing",
     "run": ".running",
+    "run_batch": ".batch",
 }
 
 __all__ = list(_EXPORTS)

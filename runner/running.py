@@ -4,24 +4,24 @@ import contextlib
 import copy
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .client.events import Event, Message
-from .errors import ImageineError, JobError, WorkflowError
-from .pictures.photos import Photo, load_mask, load_photo
+from .errors import ImageineError, JobError
 from .workflow import Input, Workflow
 from .workflow.naming import MASK
-from .workflow.precheck import require_fit
+from .workflow.pictures import Pictures, load_pictures
+from .workflow.precheck import Problem, require_fit
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .client import Client, JobResult
-
-    Picture = str | Path | bytes | Image.Image | Photo
+    from .client import Client, Job, JobResult
+    from .workflow.pictures import Picture
 
 OnEvent = Callable[[Event], None]
 
@@ -59,25 +59,16 @@ class RunResult:
     seconds: float
 
 
-@dataclass
-class Pictures:
-    """The photos for a workflow's image inputs, by input name, and the painted mask for one of them."""
-
-    photos: dict[str, Photo] = field(default_factory=dict)
-    masked: str = ""
-    mask: "Image.Image | None" = None
-    notes: list[str] = field(default_factory=list)
-
-
 def run(
     workflow: str | Path | Mapping | Workflow,
     *,
-    client: "Client | None" = None,
-    server: str | None = None,
+    client: "Client | Place | None" = None,
+    server: "str | Sequence[str] | Path | None" = None,
     comfyui: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     images: "Mapping[str, Picture] | None" = None,
     mask: "str | Path | bytes | Image.Image | None" = None,
+    seed: int | str | None = None,
     on_event: OnEvent | None = None,
     timeout: float | None = None,
     previews: bool = False,
@@ -86,73 +77,130 @@ def run(
     """Run ``workflow`` and return the files it made.
 
     ``settings`` and ``images`` go by input name; ``mask`` (white = change) goes with the photo of the workflow's
-    ``mask`` input. Without a ``client``, ``connection.connect`` chooses one by ``server`` and ``comfyui``. ``timeout``
-    seconds for the job; when they are over, and on Ctrl-C, the job is cancelled on the server. ``previews`` asks for
-    ``Preview`` events; ``extra_metadata`` is added to the result's own.
+    ``mask`` input; ``seed`` to every seed of the workflow. Without a ``client``, ``connection.connect`` chooses one by
+    ``server`` and ``comfyui``. ``timeout`` seconds for the job; when they are over, and on Ctrl-C, the job is cancelled
+    on the server. ``previews`` asks for ``Preview`` events; ``extra_metadata`` is added to the result's own.
 
     Everything that can be wrong here is looked at before anything is sent. Raises ``InputError``,
     ``WorkflowError``, ``ServerError`` or ``JobError``.
     """
-    workflow = copy.deepcopy(workflow) if isinstance(workflow, Workflow) else Workflow.load(workflow)
     tell = on_event or (lambda event: None)
+    workflow = copy.deepcopy(workflow) if isinstance(workflow, Workflow) else Workflow.load(workflow)
+    values = {"settings": settings, "images": images, "mask": mask, "seed": seed}
+    job = None if workflow.needs_definitions else prepare(workflow, **values)
+    with connected(client, server, comfyui, tell) as client:
+        if job is None:
+            workflow.resolve(client.object_info())
+            job = prepare(workflow, **values)
+        for note in job.notes:
+            tell(Message(note))
+        job.require_fit(client)
+        return job.run(client, tell, timeout=timeout, previews=previews, extra_metadata=extra_metadata)
+
+
+class Place(ABC):
+    """What runs jobs in place of one ``Client``, and chooses by itself where: a pool of servers."""
+
+    @abstractmethod
+    def object_info(self) -> dict:
+        """Every node class that can be had, as ``Client.object_info`` gives it."""
+
+    @abstractmethod
+    def require_fit(self, job: "Prepared") -> None:
+        """Raise ``WorkflowError`` ``workflow_unfit`` when the job can be run nowhere."""
+
+    @abstractmethod
+    def perform(self, job: "Prepared", tell: OnEvent, **options: Any) -> RunResult:
+        """Run the job; ``options`` and errors are those of ``Prepared.run``."""
+
+
+@dataclass
+class Prepared:
+    """A workflow with its settings made and its pictures decoded: all that can be checked without a server is."""
+
+    workflow: Workflow
+    pictures: Pictures
+    notes: list[str]
+
+    def problems(self, object_info: dict) -> list[Problem]:
+        """Why the server described by ``object_info`` cannot run it; empty when it can."""
+        return self.workflow.check(object_info, uploads=self.pictures.photos)
+
+    def require_fit(self, client: "Client | Place") -> None:
+        """Raise ``WorkflowError`` ``workflow_unfit`` unless the server has what the workflow needs."""
+        if isinstance(client, Place):
+            client.require_fit(self)
+        else:
+            require_fit(self.problems(client.object_info()), self.workflow.name)
+
+    def run(
+        self,
+        client: "Client | Place",
+        tell: OnEvent,
+        *,
+        timeout: float | None = None,
+        previews: bool = False,
+        extra_metadata: Mapping[str, Any] | None = None,
+    ) -> RunResult:
+        """Upload, submit, follow and fetch."""
+        if isinstance(client, Place):
+            options = {"timeout": timeout, "previews": previews, "extra_metadata": extra_metadata}
+            return client.perform(self, tell, **options)
+        started, prompt_id = time.monotonic(), str(uuid.uuid4())
+        self.upload(client)
+        with cancelling(client, prompt_id, timeout):
+            job = self.submit(client, tell, prompt_id, previews=previews)
+            result = job.wait(timeout=timeout, on_event=tell)
+        return self.collect(client, result, started, extra_metadata or {})
+
+    def upload(self, client: "Client") -> None:
+        """Put the pictures into the server's input folder."""
+        for name, photo in self.pictures.photos.items():
+            node_id, _ = self.workflow.targets(name)[0]
+            mask = self.pictures.mask if name == self.pictures.masked else None
+            # Load Image (as Mask) reads the picture's own transparency; for Load Image it is no part of the photo.
+            keep_alpha = self.workflow.graph()[node_id]["class_type"] == "LoadImageMask"
+            self.workflow.set(name, client.upload_image(photo.upload(mask, keep_alpha=keep_alpha)))
+
+    def submit(self, client: "Client", tell: OnEvent, prompt_id: str, *, previews: bool = False) -> "Job":
+        """Queue the graph, whose pictures the server has."""
+        graph = self.workflow.graph(prefix=f"imageine/{prompt_id[:13]}")
+        job = client.submit(graph, prompt_id=prompt_id, ui_workflow=self.workflow.ui_graph(), previews=previews)
+        tell(Submitted(prompt_id, graph))
+        return job
+
+    def collect(self, client: "Client", result: "JobResult", started: float, extra: Mapping[str, Any]) -> RunResult:
+        """Fetch the files of the finished job, which began at ``started`` by ``time.monotonic``."""
+        outputs = _fetch(self.workflow, client, result)
+        return RunResult(outputs, _metadata(self.workflow, extra), self.notes, time.monotonic() - started)
+
+
+def prepare(
+    workflow: str | Path | Mapping | Workflow,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    images: "Mapping[str, Picture] | None" = None,
+    mask: "str | Path | bytes | Image.Image | None" = None,
+    seed: int | str | None = None,
+) -> Prepared:
+    """The first half of ``run``, with its arguments: what can be wrong without a server raises here."""
+    workflow = copy.deepcopy(workflow) if isinstance(workflow, Workflow) else Workflow.load(workflow)
     pictures = load_pictures(workflow, images or {}, mask)
+    if seed is not None:
+        workflow.set_seeds(seed)
     for name, value in (settings or {}).items():
         workflow.set(name, value)
-    notes = [*workflow.notes, *pictures.notes]
-    for note in notes:
-        tell(Message(note))
-    with _connected(client, server, comfyui, tell) as client:
-        require_fit(workflow.check(client.object_info(), uploads=pictures.photos), workflow.name)
-        started = time.monotonic()
-        _upload(workflow, pictures, client)
-        outputs = _run_job(workflow, client, tell, timeout, previews)
-        return RunResult(outputs, _metadata(workflow, extra_metadata or {}), notes, time.monotonic() - started)
-
-
-def load_pictures(
-    workflow: Workflow, images: "Mapping[str, Picture]", mask: "str | Path | bytes | Image.Image | None"
-) -> Pictures:
-    """Decode the pictures for ``workflow``, each checked to have an input it goes to.
-
-    Raises ``InputError`` for a bad picture and ``WorkflowError`` for a name that is no image input.
-    """
-    pictures = Pictures()
-    for name, source in images.items():
-        entry = workflow.find(name)
-        if entry.kind != "image":
-            message = f"'{entry.name}' of the workflow '{workflow.name}' takes no picture."
-            raise WorkflowError("workflow_input_value", message, "Give it a value with --set.")
-        photo = source if isinstance(source, Photo) else load_photo(source)
-        pictures.photos[entry.name] = photo
-        pictures.notes += photo.notes
-    if mask is not None:
-        pictures.masked = _masked_image(workflow, pictures)
-        pictures.mask, notes = load_mask(mask, pictures.photos[pictures.masked].size)
-        pictures.notes += notes
-    return pictures
-
-
-def _masked_image(workflow: Workflow, pictures: Pictures) -> str:
-    """Name of the image input whose node's mask output is used."""
-    names = {entry.address: entry.name for entry in workflow.inputs.values()}
-    masks = [entry for entry in workflow.inputs.values() if entry.kind == MASK]
-    images = [names[entry.address.replace(f".{MASK}", ".image")] for entry in masks]
-    given = [name for name in images if name in pictures.photos]
-    if len(given) == 1:
-        return given[0]
-    if not masks:
-        raise WorkflowError("workflow_input_unknown", f"The workflow '{workflow.name}' takes no painted mask.")
-    if not given:
-        message = f"A mask goes with a photo, and '{images[0]}' was given none."
-        raise WorkflowError("workflow_input_value", message, f"Give it with --image {images[0]}=PATH.")
-    message = f"The mask may belong to {' or '.join(given)}."
-    raise WorkflowError("workflow_input_value", message, "Paint it into the photo's transparency instead.")
+    return Prepared(workflow, pictures, [*workflow.notes, *pictures.notes])
 
 
 @contextlib.contextmanager
-def _connected(
-    client: "Client | None", server: str | None, comfyui: str | Path | None, tell: OnEvent
-) -> "Iterator[Client]":
+def connected(
+    client: "Client | Place | None",
+    server: "str | Sequence[str] | Path | None",
+    comfyui: str | Path | None,
+    tell: OnEvent,
+) -> "Iterator[Client | Place]":
+    """``client``, or else the one that ``connection.connect`` chooses, for as long as the context lasts."""
     if client is not None:
         yield client
         return
@@ -162,34 +210,15 @@ def _connected(
         yield found
 
 
-def _upload(workflow: Workflow, pictures: Pictures, client: "Client") -> None:
-    for name, photo in pictures.photos.items():
-        node_id = workflow.find(name).address.split(".", 1)[0]
-        mask = pictures.mask if name == pictures.masked else None
-        # Load Image (as Mask) reads the picture's own transparency; for Load Image it is no part of the photo.
-        keep_alpha = workflow.graph()[node_id]["class_type"] == "LoadImageMask"
-        workflow.set(name, client.upload_image(photo.upload(mask, keep_alpha=keep_alpha)))
-
-
-def _run_job(
-    workflow: Workflow, client: "Client", tell: OnEvent, timeout: float | None, previews: bool
-) -> list[Output]:
-    prompt_id = str(uuid.uuid4())
-    graph = workflow.graph(prefix=f"imageine/{prompt_id[:13]}")
-    with _cancelling(client, prompt_id, timeout):
-        job = client.submit(graph, prompt_id=prompt_id, ui_workflow=workflow.ui_graph(), previews=previews)
-        tell(Submitted(prompt_id, graph))
-        result = job.wait(timeout=timeout, on_event=tell)
-    return _fetch(workflow, client, result)
-
-
 @contextlib.contextmanager
-def _cancelling(client: "Client", prompt_id: str, timeout: float | None) -> Iterator[None]:
+def cancelling(client: "Client", prompt_id: str, timeout: float | None) -> Iterator[None]:
     """Take the job off the server when nobody waits for it any more, wherever the wait was broken off."""
     try:
         yield
     except JobError as error:
-        if error.code in ("job_timeout", "job_stalled") and _cancel(client, prompt_id) and error.code == "job_timeout":
+        if error.code == "job_stalled":  # a dead worker stops nothing: do not wait for it
+            _cancel(client, prompt_id, wait=0.5)
+        elif error.code == "job_timeout" and _cancel(client, prompt_id):
             message = f"The job did not finish within {timeout:g} s and was cancelled."
             raise JobError("job_timeout", message, error.hint, error.details) from error
         raise
@@ -200,9 +229,9 @@ def _cancelling(client: "Client", prompt_id: str, timeout: float | None) -> Iter
         raise
 
 
-def _cancel(client: "Client", prompt_id: str) -> bool:
+def _cancel(client: "Client", prompt_id: str, wait: float = 5.0) -> bool:
     with contextlib.suppress(ImageineError):  # why the wait ended is the news, not that cancelling failed too
-        return client.attach(prompt_id).cancel()
+        return client.attach(prompt_id).cancel(wait)
     return False
 
 

@@ -52,10 +52,12 @@ def error_in(result) -> dict:
 def test_help_names_every_command():
     result = imageine("--help")
     assert result.exit_code == 0
-    assert all(name in result.stdout for name in ("edit", "run", "inputs", "models", "demo", "Exit codes"))
+    assert all(name in result.stdout for name in ("edit", "run", "inputs", "models", "demo", "doctor", "Exit codes"))
 
 
-@pytest.mark.parametrize("command", [["edit"], ["run"], ["inputs"], ["demo"], ["models"], ["models", "pull"]])
+@pytest.mark.parametrize(
+    "command", [["edit"], ["run"], ["inputs"], ["convert"], ["demo"], ["doctor"], ["models"], ["models", "pull"]]
+)
 def test_every_command_has_help(command):
     assert imageine(*command, "--help").exit_code == 0
 
@@ -140,7 +142,8 @@ def test_inputs():
     assert [line.split()[0] for line in result.stdout.splitlines()][:3] == ["image", "mask", "prompt"]
     told = json.loads(imageine("inputs", SMALL, "--json").stdout)
     assert told["inputs"][0] == {"name": "image", "address": "1.image", "kind": "image", "value": "example.png",
-                                 "node": "Image", "shown": False}  # fmt: skip
+                                 "node": "Image", "shown": False, "type": "", "choices": None, "low": None,
+                                 "high": None}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -175,8 +178,9 @@ def test_errors(photo, tmp_path, monkeypatch, arguments, exit_code, code):
 
 
 def test_a_missing_comfyui_says_where_it_was_looked_for(photo, tmp_path, monkeypatch):
-    from imageine.runner.engines import comfyui
+    from imageine.runner.engines import comfyui, embedded
 
+    monkeypatch.setattr(embedded, "missing_packages", lambda: ["torch"])
     monkeypatch.setattr(comfyui, "find_server", lambda explicit: None)
     monkeypatch.setattr(comfyui, "find_comfyui", lambda explicit: None)
     result = imageine("edit", photo, "x", "-o", tmp_path / "out.png", "--json")

@@ -6,6 +6,7 @@ import json
 import pytest
 from imageine.runner import Client, Workflow, edit, run
 from imageine.runner.client.events import Message
+from imageine.runner.editing import Decided
 from imageine.runner.errors import ImageineError
 from imageine.runner.pictures import metadata
 from imageine.runner.running import Submitted
@@ -53,11 +54,41 @@ def test_the_wish_reaches_the_graph(server, client):
     assert [inputs_of(job, "KSampler", name) for name in ("steps", "cfg", "seed")] == [[3], [5], [9]]
 
 
-def test_a_description_is_its_own_target(server, client):
+def test_the_target_is_what_the_wish_names_or_what_is_given(server, client):
     edit(photo(), "blue car", client=client)
-    assert inputs_of(server.jobs[0], "ImageineMaskByText", "target") == [""]
+    assert inputs_of(server.jobs[0], "ImageineMaskByText", "target") == ["car"]
     edit(photo(), "blue car", client=client, target="van")
     assert inputs_of(server.jobs[1], "ImageineMaskByText", "target") == ["van"]
+
+
+def test_several_edits_are_done_one_after_another(server, client):
+    """Each on the result of the one before; here the same box is painted twice, so the second finds it red."""
+    told = []
+    result = edit(photo(), "make the car blue and remove the tree", client=client, seed=4, on_event=told.append)
+    assert [inputs_of(job, "ImageineMaskByText", "target") for job in server.jobs] == [["car"], ["tree"]]
+    assert server.uploaded(0).getpixel((3, 3)) == photo().getpixel((3, 3))
+    assert server.uploaded(1).getpixel((3, 3)) == (255, 0, 0)
+    assert (result.metadata["imageine"]["edit"], result.metadata["imageine"]["edits"]) == (2, 2)
+    assert len(result.decision.edits) == 2 and "done in 2 edits" in result.notes[-1]
+    said = [event.text for event in told if isinstance(event, Message)]
+    assert any(text.startswith('1 of 2, Simple Edit: paint "blue car" where there is "car"') for text in said)
+    assert isinstance(told[0], Decided)
+
+
+def test_a_reference_that_cannot_help_is_said_to_be_left_out(server, client):
+    told = []
+    edit(photo(), "remove the car", client=client, reference=photo(), on_event=told.append)
+    assert any("reference picture is not used" in event.text for event in told if isinstance(event, Message))
+    assert sum(node["class_type"] == "LoadImage" for node in server.jobs[0].graph.values()) == 1
+
+
+def test_missing_models_of_a_pipeline_that_was_not_asked_for(server, client):
+    """The server has what Simple Edit needs and nothing more."""
+    error = error_of(edit, photo(), "put her in a navy suit", client=client)
+    assert error.code == "workflow_unfit" and "--pipeline simple" in error.hint
+    error = error_of(edit, photo(), "put her in a navy suit", client=client, workflow="Complex Edit")
+    assert error.code == "workflow_unfit" and "--pipeline" not in error.hint
+    assert edit(photo(), "put her in a navy suit", client=client, pipeline="simple").decision.controls == ()
 
 
 def test_a_workflow_without_a_target_is_fine_unless_one_is_asked_for(server, client):
@@ -107,6 +138,8 @@ def test_metadata(server, client, tmp_path):
         "negative": "deformed, distorted, low quality, blurry",
         "seed": 5,
         "wish": EVERYTHING,
+        "controls": [],
+        "reasons": ["Only a colour changes."],
         "models": Workflow.load("Simple Edit").models,
         "inputs": None,
     }

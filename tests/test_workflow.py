@@ -8,6 +8,7 @@ from imageine.runner.errors import WorkflowError
 from imageine.runner.workflow import Workflow
 from imageine.runner.workflow.naming import Node, is_link, name_inputs, slug
 from imageine.runner.workflow.values import kind_of, parse, parse_seed
+from support import ui_files
 from support.edit_server import DATA
 
 SMALL = DATA / "small_edit.json"
@@ -182,6 +183,94 @@ def test_set_reads_a_seed():
 
 def test_a_mask_is_set_with_a_picture():
     assert "--mask" in error_of(small().set, "mask", "x.png").hint
+
+
+# With the server's node definitions
+
+
+def resolved(name: str) -> Workflow:
+    return Workflow.load(ui_files.workflows()[name], ui_files.recorded()["object_info"])
+
+
+def test_types_ranges_and_choices():
+    inputs = resolved("plain").inputs
+    assert (inputs["steps"].type, inputs["steps"].low, inputs["steps"].high) == ("INT", 1, 10000)
+    assert (inputs["guidance"].type, inputs["guidance"].value) == ("FLOAT", 6.5)
+    assert "dpmpp_2m" in inputs["sampler"].choices
+    assert inputs["load_image"].kind == "image"
+
+
+def test_inputs_that_come_with_a_choice():
+    workflow = resolved("dynamic combos")
+    assert workflow.find("2.resize_type").choices[0] == "scale dimensions"
+    height = workflow.find("2.resize_type.height")
+    assert (height.type, height.value, height.high) == ("INT", 200, 16384)
+    assert error_of(workflow.set, "2.resize_type.height", 20_000).code == "workflow_input_value"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("steps", 0, "The least is 1."),
+        ("steps", "7.5", "It must be a whole number."),
+        ("guidance", 101, "The most is 100"),
+        ("sampler", "dpmp_2m", "'dpmpp_2m'"),
+        ("scheduler", "karas", "The choices are 'karras'"),
+    ],
+)
+def test_values_are_held_to_the_definitions(name, value, says):
+    error = error_of(resolved("plain").set, name, value)
+    assert error.code == "workflow_input_value"
+    assert says in error.message
+
+
+def test_choices_that_the_server_does_not_know():
+    """Custom Combo's own options are the editor's."""
+    workflow = resolved("rich values")
+    workflow.set("choice", "anything")
+    combo = ("5", "choice")
+    problems = workflow.check(ui_files.recorded()["object_info"])
+    assert combo not in [(problem.node_id, problem.input) for problem in problems]
+
+
+def test_a_seed_for_all():
+    workflow = resolved("plain")
+    workflow.set_seeds("31")
+    assert workflow.graph()["5"]["inputs"]["seed"] == 31
+    several = Workflow.load({key: {"class_type": "KSampler", "inputs": {"seed": 1}} for key in "ab"})
+    several.set_seeds("random")
+    drawn = [node["inputs"]["seed"] for node in several.graph().values()]
+    assert drawn[0] == drawn[1] != 1
+    assert error_of(Workflow.load("Simple Edit").set_seeds, "x").code == "workflow_input_value"
+    assert error_of(resolved("growing lists").set_seeds, 1).code == "workflow_input_unknown"
+
+
+def test_widgets_of_a_subgraph_s_node():
+    """They have the author's label for a name, and set every input inside that they feed."""
+    workflow = resolved("nested")
+    say, size = workflow.find("say"), workflow.find("1.size")
+    assert (say.address, say.value, say.type, say.node) == ("1.words", "outer words", "STRING", "Outer")
+    assert (size.type, size.low) == ("INT", 1)
+    workflow.set("say", "hello")
+    workflow.set("1.size", "12")
+    graph = workflow.graph()
+    assert graph["1:20:10"]["inputs"]["string_a"] == graph["1:22"]["inputs"]["string_b"] == "hello"
+    assert graph["1:20:11"]["inputs"]["width"] == 12
+    assert error_of(workflow.set, "1.size", 0).code == "workflow_input_value"
+    ui = workflow.ui_graph()
+    assert ui["nodes"][0]["widgets_values"] == ["hello", 12]
+    assert Workflow.load(ui, ui_files.recorded()["object_info"]).graph() == graph
+    workflow.set("1:21.text", "inside")
+    assert workflow.ui_graph() is None
+
+
+def test_app_mode_may_show_widgets_of_a_subgraph_s_node():
+    ui = ui_files.workflows()["nested"]
+    ui["extra"] = {"linearData": {"inputs": [[1, "size"], ["22", "delimiter"]], "outputs": []}}
+    inputs = list(Workflow.load(ui, ui_files.recorded()["object_info"]).inputs.values())
+    assert [(entry.address, entry.shown) for entry in inputs[:3]] == [
+        ("1.size", True), ("1:22.delimiter", True), ("2:22.delimiter", True)
+    ]  # fmt: skip
 
 
 # The graph to send

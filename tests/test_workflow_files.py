@@ -8,6 +8,7 @@ from imageine.runner.errors import WorkflowError
 from imageine.runner.workflow import Workflow, files
 from imageine.runner.workflow.naming import api_nodes, name_inputs
 from imageine.runner.workflow.ui_format import shown_inputs, ui_nodes, with_values
+from support import ui_files
 from support.edit_server import DATA
 
 SMALL = DATA / "small_edit.json"
@@ -86,7 +87,6 @@ def test_not_json(tmp_path, content, says):
         ({"prompt": {}}, "is empty"),
         ({"a": 1}, "no node"),
         ({"1": {"inputs": {}}}, "no node"),
-        ({"nodes": [], "links": []}, "editor's own format"),
     ],
 )
 def test_no_workflow(tmp_path, content, says):
@@ -96,8 +96,16 @@ def test_no_workflow(tmp_path, content, says):
     assert "Export (API)" in error.hint
 
 
-def test_parsed_ui_format_is_refused():
-    assert error_of(Workflow.load, {"nodes": [], "links": []}).code == "workflow_format"
+def test_ui_format_waits_for_the_server_s_definitions():
+    workflow = Workflow.load({"nodes": [], "links": []})
+    assert workflow.needs_definitions
+    for use in (lambda: workflow.inputs, workflow.graph, lambda: workflow.set("a", 1), lambda: workflow.models):
+        error = error_of(use)
+        assert error.code == "workflow_format"
+        assert "--object-info" in error.hint
+    workflow.resolve({})
+    assert not workflow.needs_definitions
+    assert workflow.graph() == {}
 
 
 def test_a_saved_request_is_unwrapped(tmp_path):
@@ -175,26 +183,30 @@ def test_the_values_an_artist_saved_are_used(tmp_path):
     assert (inputs["steps"].value, inputs["prompt"].value) == (11, "red hat")
 
 
-def test_a_ui_file_alone_says_what_to_do(tmp_path):
-    error = error_of(Workflow.load, shutil.copy(UI, tmp_path / "Alone.json"))
-    assert error.code == "workflow_format"
-    assert "api" in error.message
-    assert "Export (API)" in error.hint
+def test_a_ui_file_alone_is_converted(tmp_path):
+    recorded, ui = ui_files.recorded(), ui_files.workflows()["plain"]
+    path = saved(tmp_path, ui, "Alone.json")
+    assert Workflow.load(path).needs_definitions
+    workflow = Workflow.load(path, recorded["object_info"])
+    assert workflow.graph() == recorded["prompts"]["plain"]
+    assert (workflow.name, workflow.ui) == ("Alone", ui)
 
 
-def test_a_twin_in_the_same_format_says_so(tmp_path):
+def test_a_twin_in_the_same_format_is_not_used(tmp_path):
     ui, api, _ = copied(tmp_path)
     shutil.copy(UI, api)
-    assert str(api) in error_of(Workflow.load, ui).message
+    workflow = Workflow.load(ui)
+    assert workflow.needs_definitions
+    assert str(api) in workflow.notes[0]
 
 
-def test_twins_that_differ_are_refused(tmp_path):
+def test_a_twin_that_differs_is_not_used(tmp_path):
     path, _, ui = copied(tmp_path)
     node_of(ui, "VAEDecode")["type"] = "VAEDecodeTiled"
     path.write_text(json.dumps(ui))
-    error = error_of(Workflow.load, path)
-    assert error.code == "workflow_format"
-    assert "VAEDecodeTiled in the UI file, VAEDecode in the API file" in error.message
+    workflow = Workflow.load(path)
+    assert workflow.needs_definitions
+    assert "VAEDecodeTiled in the UI file, VAEDecode in the API file" in workflow.notes[0]
 
 
 def test_an_api_file_runs_without_a_ui_twin_that_differs(tmp_path):

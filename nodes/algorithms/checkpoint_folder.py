@@ -12,6 +12,7 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 
 # ComfyUI's folders of the models that the complex pipeline adds; the others are the simple pipeline's.
+_COMPLEX = frozenset({"pose", "depth-anything"})
 
 _PICKLES = ("pytorch_model*.bin", "*.pth", "*.pt", "*.ckpt")
 _LFS_POINTER = b"version https://git-lfs"
@@ -136,9 +137,9 @@ def _read_json(path: Path) -> object:
 
 def next_step(name: str) -> str:
     """How to get a model for ComfyUI's folder ``name``, as a clause that "or copy ... there" may follow."""
-    if name == "pose":  # not in the manifest: the hub tells no checksum of its config
-        return "Download the files of usyd-community/vitpose-base-simple"
-    return f"Run `imageine models pull {'complex' if name == 'depth-anything' else 'simple'}`"
+    if name == "imageine-router":  # not in the manifest: MiniLM comes with the extra imageine[router]
+        return "Download the files of openai/clip-vit-base-patch32"
+    return f"Run `imageine models pull {'complex' if name in _COMPLEX else 'simple'}`"
 
 
 def _pull_again(folder: Path) -> str:

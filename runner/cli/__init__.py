@@ -6,9 +6,26 @@ from typing import Annotated, Any
 import typer
 
 from ... import __version__
-from ..errors import InputError
 from . import console
+from .batch import batch
+from .doctor import doctor
 from .models import app as models_app
+from .options import (
+    AsJson,
+    ComfyUI,
+    Debug,
+    Mask,
+    Previews,
+    Quiet,
+    Server,
+    Servers,
+    Settings,
+    Timeout,
+    named,
+    pairs,
+)
+from .routing import route
+from .workflows import convert, inputs
 
 app = typer.Typer(
     name="imageine",
@@ -17,24 +34,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Edit a photo by text, with the workflows of ComfyUI.",
-    epilog="Exit codes: 0 done, 2 bad input, 3 workflow, 4 server, 5 job, 6 models, 130 stopped.",
+    epilog="Exit codes: 0 done, 2 bad input, 3 workflow, 4 server, 5 job, 6 models, 7 doctor: a problem, 130 stopped.",
 )
 
 app.add_typer(models_app, name="models")
-
-Server = Annotated[str | None, typer.Option(metavar="URL", help="The ComfyUI server to use; else IMAGEINE_SERVER.")]
-ComfyUI = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Start the ComfyUI in this folder; else COMFYUI_DIR.")
-]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set any input of the workflow; repeatable.")
-]
-Mask = Annotated[Path | None, typer.Option(help="A picture, white where to change: replaces the search.")]
-Timeout = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Give up and cancel the job after this.")]
-Previews = Annotated[Path | None, typer.Option(metavar="DIR", help="Save the unfinished pictures in this folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; messages go to stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)
@@ -51,13 +55,23 @@ def edit(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write: .png, .jpg or .webp.")],
     target: Annotated[str | None, typer.Option(help="What to change, in words, when the wish does not say it.")] = None,
     mask: Mask = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="A picture to take the garment, object, material or style from.")
+    ] = None,
+    pipeline: Annotated[
+        str, typer.Option(help="simple (colour, material, removal), complex (keeps pose or depth), or auto.")
+    ] = "auto",
+    explain: Annotated[bool, typer.Option("--explain", help="Say why it is done in this way.")] = False,
     negative: Annotated[str | None, typer.Option(help="What must not appear.")] = None,
     seed: Annotated[str | None, typer.Option(help="A number gives the same result again; else random.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How closely to follow the words.")] = None,
-    workflow: Annotated[str, typer.Option(help="A workflow file, or the name of a shipped one.")] = "Simple Edit",
+    workflow: Annotated[
+        str | None, typer.Option(help="A workflow file, or a shipped one; else the wish decides.")
+    ] = None,
     settings: Settings = None,
     server: Server = None,
+    servers: Servers = None,
     comfyui: ComfyUI = None,
     timeout: Timeout = None,
     previews: Previews = None,
@@ -72,13 +86,14 @@ def edit(
 
         output_files.check_output(output, source=photo)
         options = {"target": target, "mask": mask, "negative": negative, "seed": seed, "steps": steps}
-        options |= {"guidance": guidance, "workflow": workflow, "settings": _pairs(settings, "--set")}
-        with _display(quiet, previews) as display:
+        options |= {"guidance": guidance, "workflow": workflow, "settings": pairs(settings, "--set")}
+        options |= {"pipeline": pipeline, "reference": reference}
+        with _display(quiet, previews, explain=explain) as display:
             result = editing.edit(
                 photo,
                 wish,
                 **options,
-                server=server,
+                server=named(server, servers),
                 comfyui=comfyui,
                 timeout=timeout,
                 previews=previews is not None,
@@ -97,7 +112,9 @@ def run(
         list[str] | None, typer.Option("--image", metavar="NAME=PATH", help="A photo for an input; repeatable.")
     ] = None,
     mask: Mask = None,
+    seed: Annotated[str | None, typer.Option(help="For every seed in it: a number, or random. Else as saved.")] = None,
     server: Server = None,
+    servers: Servers = None,
     comfyui: ComfyUI = None,
     timeout: Timeout = None,
     previews: Previews = None,
@@ -114,10 +131,11 @@ def run(
         with _display(quiet, previews) as display:
             result = running.run(
                 workflow,
-                settings=_pairs(settings, "--set"),
-                images=_pairs(images, "--image", only="image"),
+                settings=pairs(settings, "--set"),
+                images=pairs(images, "--image", only="image"),
                 mask=mask,
-                server=server,
+                seed=seed,
+                server=named(server, servers),
                 comfyui=comfyui,
                 timeout=timeout,
                 previews=previews is not None,
@@ -126,27 +144,10 @@ def run(
         _report_run(result, output, as_json=as_json, quiet=quiet)
 
 
-@app.command()
-def inputs(
-    workflow: Annotated[str, typer.Argument(help="A workflow file, or the name of a shipped one.")],
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """List the inputs of a workflow that --set and --image take."""
-    with console.reporting(as_json=as_json, debug=debug):
-        from dataclasses import asdict
-
-        from ..workflow import Workflow
-
-        loaded = Workflow.load(workflow)
-        if as_json:
-            entries = [asdict(entry) for entry in loaded.inputs.values()]
-            console.print_json({"workflow": loaded.name, "inputs": entries, "models": loaded.models})
-            return
-        width = max((len(name) for name in loaded.inputs), default=0)
-        for entry in loaded.inputs.values():
-            value = "" if entry.kind == "mask" else repr(entry.value)
-            print(f"{entry.name:{width}}  {entry.kind:6}  {value}")
+app.command()(batch)
+app.command()(route)
+app.command()(inputs)
+app.command()(convert)
 
 
 @app.command()
@@ -171,34 +172,19 @@ def main() -> None:
     app()
 
 
-def _display(quiet: bool, previews: Path | None) -> console.Display:
+def _display(quiet: bool, previews: Path | None, *, explain: bool = False) -> console.Display:
     if previews is not None:
         from ..pictures import output_files
 
         output_files.check_output_folder(previews).mkdir(parents=True, exist_ok=True)
-    return console.Display(quiet=quiet, previews=previews)
-
-
-def _pairs(options: list[str] | None, flag: str, only: str = "") -> dict[str, str]:
-    """``["a=1", "b=2"]`` as a dict; a value without a name goes by the name ``only``."""
-    pairs: dict[str, str] = {}
-    for option in options or []:
-        name, equals, value = option.partition("=")
-        if not equals and only:
-            name, equals, value = only, "=", option
-        if not equals or not name.strip():
-            raise InputError("option_invalid", f"{flag} {option!r} is not NAME=VALUE.", f"Write {flag} NAME=VALUE.")
-        if name in pairs:
-            raise InputError("option_invalid", f"{flag} names '{name}' twice.", "Keep one of them.")
-        pairs[name] = value
-    return pairs
+    return console.Display(quiet=quiet, previews=previews, explain=explain)
 
 
 def _report_edit(result: Any, output: Path, *, as_json: bool, quiet: bool) -> None:
     own = result.metadata["imageine"]
     if as_json:
         facts = {"output": str(output), "seconds": round(result.seconds, 3), "notes": result.notes}
-        console.print_json(facts | own)
+        console.print_json(facts | own | {"decision": result.decision.to_dict()})
     elif not quiet:
         console.note(f"Seed {own.get('seed', 'unknown')}, {result.seconds:.1f} s.")
         print(output)

@@ -80,11 +80,13 @@ def _interruptible() -> Iterator[None]:
 class Display:
     """Follows a job's events: a bar on a terminal, plain lines when stderr is piped, nothing when ``quiet``.
 
-    A context manager; ``on_event`` is what ``edit`` and ``run`` take. Previews go to the folder ``previews``.
+    A context manager; ``on_event`` is what ``edit`` and ``run`` take. Previews go to the folder ``previews``. With
+    ``explain`` it says why an edit is done as it is.
     """
 
-    def __init__(self, *, quiet: bool = False, previews: Path | None = None):
+    def __init__(self, *, quiet: bool = False, previews: Path | None = None, explain: bool = False):
         self._quiet = quiet
+        self._explain = explain
         self._previews = previews
         self._saved = 0
         self._tracker = None
@@ -115,13 +117,19 @@ class Display:
 
     def on_event(self, event: Any) -> None:
         """Show one event of ``edit`` or ``run``."""
-        from .. import running
+        from .. import editing, running
         from ..client import events
 
         if isinstance(event, events.Preview):
             self._save_preview(event)
         elif isinstance(event, events.Message):
             self._say(event.text)
+        elif isinstance(event, editing.Decided):
+            if self._explain:
+                for edit in event.decision.edits:
+                    self._say(
+                        f"{edit.pipeline} ({edit.category}, {edit.confidence:.0%} sure): {' '.join(edit.reasons)}"
+                    )
         elif isinstance(event, events.Reconnected):
             self._say("The connection to the server is back.")
         elif isinstance(event, events.Queued):
@@ -145,7 +153,7 @@ class Display:
         title = self._titles.get(tracker.node_id, tracker.node_id)
         step, steps = int(tracker.value), int(tracker.maximum)
         what = f"{title}, step {step} of {steps}" if steps > 1 else title
-        left = "" if tracker.seconds_left is None else f"{_duration(tracker.seconds_left)} left"
+        left = "" if tracker.seconds_left is None else f"{duration(tracker.seconds_left)} left"
         if self._bar:
             if self._task is None:
                 self._task = self._bar.add_task("", total=1.0, left="")
@@ -164,6 +172,7 @@ class Display:
         (self._previews / f"preview-{self._saved:04d}{suffix}").write_bytes(event.image_bytes)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """``1 min 05 s``."""
     minutes, rest = divmod(max(1, round(seconds)), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

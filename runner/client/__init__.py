@@ -178,6 +178,10 @@ class Client:
         """
         return self._job(submission.canonical(prompt_id), {}, None, {})
 
+    def state(self, prompt_id: str) -> str:
+        """Where a job is: ``pending``, ``running``, ``done`` (well or not), or ``unknown`` to the server."""
+        return self._jobs.state(submission.canonical(prompt_id)).phase
+
     def fetch(self, output: OutputFile) -> bytes:
         """The content of a file. Raises ``JobError`` (output_missing) when the server no longer has it."""
         try:

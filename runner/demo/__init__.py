@@ -12,11 +12,14 @@ import copy
 import functools
 import io
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from PIL import Image
 
     from ..client import Client
@@ -63,15 +66,14 @@ def run_demo(output: str | Path, *, comfyui: str | Path | None = None, on_event:
     """Edit the bundled photo with the shipped Simple Edit and write the result to ``output``.
 
     A ComfyUI is found (or ``comfyui`` names its folder), started privately with seeded random models in place of
-    real ones, and stopped again. Beside ``output``, ``<name> before and after`` shows both pictures.
+    real ones, and stopped again. Where there is none that can start, the embedded engine does it. Beside ``output``,
+    ``<name> before and after`` shows both pictures.
 
-    Raises ``InputError`` (``output`` cannot be written), ``ServerError`` (no ComfyUI, or it does not start),
-    ``ModelError`` (the models cannot be made), and what ``edit`` raises.
+    Raises ``InputError`` (``output`` cannot be written), ``ServerError`` (the ComfyUI does not start; or there is none
+    and packages are missing to do without), ``ModelError`` (the models cannot be made), and what ``edit`` raises.
     """
-    from ..client import Client
     from ..client.events import Message
     from ..editing import edit
-    from ..engines.managed import ManagedComfyUI
     from ..pictures.output_files import check_output
 
     def tell(text: str) -> None:
@@ -79,36 +81,56 @@ def run_demo(output: str | Path, *, comfyui: str | Path | None = None, on_event:
             on_event(Message(text))
 
     output = check_output(output)
-    folder = _find_comfyui(comfyui)
-    tell(f"Making small random models for the ComfyUI in {folder} (once, 325 MB) ...")
+    folder = _find_comfyui(comfyui, tell)
+    tell("Making small random models (once, 325 MB) ...")
     models = make_models(folder)
-    tell("Starting that ComfyUI with them ...")
-    alone = ("--disable-all-custom-nodes", "--whitelist-custom-nodes", "imageine")
-    managed = ManagedComfyUI(folder, models=models, extra_args=alone)
-    with managed, contextlib.closing(Client(managed.url)) as client:
+    with _client(folder, models, tell) as client:
         tell(f'Editing the bundled photo: "{WISH}" ...')
-        result = edit(PHOTO, WISH, client=client, seed=SEED, steps=STEPS, on_event=on_event)
+        # The pipeline is said outright: of the complex one there are no seeded models.
+        result = edit(PHOTO, WISH, client=client, seed=SEED, steps=STEPS, pipeline="simple", on_event=on_event)
         mask = blend_mask(client, result)
     demo = _finish(output, result, mask)
     tell(_verdict(demo))
     return demo
 
 
-def make_models(comfyui_dir: Path) -> Path:
-    """The folder of seeded models (``seeded.models_folder``), made by the Python that runs ``comfyui_dir``.
+@contextlib.contextmanager
+def _client(folder: Path | None, models: Path, tell: "Callable[[str], None]") -> "Iterator[Client]":
+    """A client of the ComfyUI in ``folder``, started with ``models``; of the embedded engine without a folder."""
+    from ..client import Client
+    from ..engines.embedded import EmbeddedClient
+    from ..engines.managed import ManagedComfyUI
+
+    if folder is None:
+        with EmbeddedClient(models) as client:
+            tell(f"Working without ComfyUI, on the {client.device}.")
+            yield client
+        return
+    tell(f"Starting the ComfyUI in {folder} with them ...")
+    alone = ("--disable-all-custom-nodes", "--whitelist-custom-nodes", "imageine")
+    managed = ManagedComfyUI(folder, models=models, extra_args=alone)
+    with managed, contextlib.closing(Client(managed.url)) as client:
+        yield client
+
+
+def make_models(comfyui_dir: Path | None) -> Path:
+    """The folder of seeded models (``seeded.models_folder``), made by the Python that runs ``comfyui_dir``, or by this
+    one without ComfyUI.
 
     Raises ``ServerError`` (server_start) when that Python lacks torch or another package, with the pip line, and
     ``ModelError`` (model_unwritable) when the models cannot be made.
     """
+    from ..caching import cache_folder
     from ..engines.comfyui import find_python
     from ..errors import ModelError
     from . import seeded
 
-    cache = seeded.cache_folder()
+    cache = cache_folder()
     if seeded.target(cache).is_dir():
         return seeded.target(cache)
     root = Path(__file__).absolute().parents[2]
-    command = [str(find_python(comfyui_dir).path), "-c", _MAKE_MODELS, str(root), str(cache)]
+    python = find_python(comfyui_dir).path if comfyui_dir else sys.executable
+    command = [str(python), "-c", _MAKE_MODELS, str(root), str(cache)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -151,18 +173,28 @@ def save_blend_mask(graph: dict[str, Any]) -> dict[str, Any]:
     return graph
 
 
-def _find_comfyui(comfyui: str | Path | None) -> Path:
-    from ..engines.comfyui import find_comfyui
+def _find_comfyui(comfyui: str | Path | None, tell: "Callable[[str], None]") -> Path | None:
+    """The ComfyUI to use; None to do without, which a ComfyUI that was asked for rules out."""
+    from ..engines.comfyui import find_comfyui, find_python
+    from ..engines.embedded import INSTALL, missing_packages
     from ..errors import ServerError
 
+    missing = missing_packages()
     folder = find_comfyui(Path(comfyui) if comfyui else None)
-    if folder is None:
+    if folder is None and missing:
         raise ServerError(
             "comfyui_missing",
-            "The demo needs a ComfyUI on this machine and found none: COMFYUI_DIR is not set, and there is none around "
-            "this package nor in ~/comfy/ComfyUI.",
-            "Name its folder with --comfyui. To install one: pip install comfy-cli && comfy install",
+            "The demo found no ComfyUI on this machine (COMFYUI_DIR is not set, and there is none around this package "
+            f"nor in ~/comfy/ComfyUI), and to do without, this Python lacks {', '.join(missing)}.",
+            f"{INSTALL.split(',')[0]}. To install a ComfyUI: pip install comfy-cli && comfy install",
         )
+    if folder is None or comfyui or missing:
+        return folder
+    try:
+        find_python(folder)
+    except ServerError as error:
+        tell(f"{error.message} So the demo does without it.")
+        return None
     return folder
 
 

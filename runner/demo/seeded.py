@@ -6,12 +6,11 @@ by hand where a picture has to stay recognisable. They prove the path, never the
 Needs torch, safetensors and transformers, all imported inside the functions.
 """
 
-import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
+from ..caching import cache_folder
 from . import grounding_dino as _grounding_dino
 from . import segment_anything as _segment_anything
 from . import stable_diffusion as _stable_diffusion
@@ -26,20 +25,6 @@ SEGMENT_ANYTHING = Path("sams/sam2.1-hiera-tiny")
 checkpoint = _stable_diffusion.save
 grounding_dino = _grounding_dino.save
 segment_anything = _segment_anything.save
-
-
-def cache_folder() -> Path:
-    """Where generated files are kept: ``$IMAGEINE_CACHE``, or ``imageine`` in the user's cache folder."""
-    chosen = os.environ.get("IMAGEINE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library/Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "imageine"
 
 
 def target(root: Path) -> Path:

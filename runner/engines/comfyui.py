@@ -79,7 +79,7 @@ def find_python(comfyui_dir: Path, explicit: Path | None = None) -> Interpreter:
 
     Raises ``ServerError`` (server_start) when it lacks what ComfyUI requires.
     """
-    python = explicit or next((path for path in _own_pythons(comfyui_dir) if path.is_file()), Path(sys.executable))
+    python = explicit or choose_python(comfyui_dir)
     missing, accelerator = _probe(str(python))
     if missing:
         raise ServerError(
@@ -89,6 +89,12 @@ def find_python(comfyui_dir: Path, explicit: Path | None = None) -> Interpreter:
             {"python": str(python), "missing": list(missing)},
         )
     return Interpreter(Path(python), accelerator)
+
+
+def choose_python(comfyui_dir: Path | None) -> Path:
+    """The Python that belongs to ``comfyui_dir``, as ``find_python`` takes it, but not asked whether it can run it."""
+    own = _own_pythons(comfyui_dir) if comfyui_dir else []
+    return next((path for path in own if path.is_file()), Path(sys.executable))
 
 
 def _named(source: str, folder: Path) -> Path:

@@ -228,7 +228,7 @@ def link_custom_nodes(target: Path, others: Path) -> None:
     _link(ROOT.resolve(), target / "imageine")
     for folder in sorted(others.iterdir()) if others.is_dir() else ():
         skipped = folder.name.startswith((".", "__")) or folder.name.endswith((".disabled", ".example"))
-        if not skipped and not _is_imageine(folder):
+        if not skipped and not is_imageine(folder):
             _link(folder.resolve(), target / folder.name)
 
 
@@ -239,7 +239,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _is_imageine(folder: Path) -> bool:
+def is_imageine(folder: Path) -> bool:
+    """Whether ``folder`` is this extension: this very copy of it, a link to it, or a clone."""
     if folder.resolve() == ROOT.resolve():
         return True
     try:

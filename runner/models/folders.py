@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..caching import cache_folder
 from ..errors import ModelError
 
 EXTRA_PATHS = "extra_model_paths.yaml"
@@ -30,12 +31,15 @@ def models_dirs(models_dir: Path | str | None = None, comfyui: Path | str | None
     """The model folders to use: ``models_dir`` itself, or those of a ComfyUI.
 
     Without ``models_dir``, the ComfyUI is ``comfyui``, or else the one that ``find_comfyui`` finds (COMFYUI_DIR,
-    ~/comfy/ComfyUI, ...), and its extra_model_paths.yaml counts. Raises ``ModelError`` (``comfyui_missing``) when
-    there is none, and (``option_invalid``) when the yaml file cannot be read.
+    ~/comfy/ComfyUI, ...), and its extra_model_paths.yaml counts. Where there is none, ``own_models_dir``. Raises
+    ``ModelError`` (``comfyui_missing``) when ``comfyui`` is none, and (``option_invalid``) when the yaml file cannot
+    be read.
     """
     if models_dir is not None:
         return ModelFolders(Path(models_dir).expanduser().absolute())
     home = _given_comfyui(Path(comfyui).expanduser().absolute()) if comfyui is not None else _found_comfyui()
+    if home is None:
+        return ModelFolders(own_models_dir())
     preferred, extra = _extra_paths(home / EXTRA_PATHS)
     return ModelFolders(home / "models", preferred, extra)
 
@@ -53,17 +57,16 @@ def _given_comfyui(path: Path) -> Path:
     )
 
 
-def _found_comfyui() -> Path:
+def _found_comfyui() -> Path | None:
     from ..engines.comfyui import find_comfyui
 
-    home = find_comfyui()
-    if home is None:
-        raise ModelError(
-            "comfyui_missing",
-            "No ComfyUI was found on this machine.",
-            "Set COMFYUI_DIR or use --comfyui DIR; or name the models folder with --models-dir DIR.",
-        )
-    return Path(home)
+    return find_comfyui()
+
+
+def own_models_dir() -> Path:
+    """The models folder for work without ComfyUI: ``$IMAGEINE_MODELS``, or ``models`` in the cache folder."""
+    chosen = os.environ.get("IMAGEINE_MODELS")
+    return Path(chosen).expanduser().absolute() if chosen else cache_folder() / "models"
 
 
 def _extra_paths(config: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:

@@ -80,16 +80,16 @@ class Photo:
         return restored
 
 
-def load_photo(source: str | Path | bytes | Image.Image) -> Photo:
+def load_photo(source: str | Path | bytes | Image.Image, what: str = "photo") -> Photo:
     """Decode a photo completely.
 
-    ``source`` is a path, the bytes of a file, or a Pillow image. EXIF orientation is applied; 16-bit, floating
-    point, grey, palette and CMYK become 8-bit RGB (CMYK and grey through their ICC profile); of an animation the
-    first frame is taken. ``notes`` tells what was changed.
+    ``source`` is a path, the bytes of a file, or a Pillow image; messages call it ``what``. EXIF orientation is
+    applied; 16-bit, floating point, grey, palette and CMYK become 8-bit RGB (CMYK and grey through their ICC
+    profile); of an animation the first frame is taken. ``notes`` tells what was changed.
 
     Raises ``InputError`` ``image_missing`` or ``image_unreadable``.
     """
-    image, name = _decode(source, "photo")
+    image, name = _decode(source, what)
     notes: list[str] = []
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a phone's MPO: the photo and its previews
         notes.append(f"{name} has {image.n_frames} frames; the first is used.")

@@ -22,7 +22,7 @@ class Parts:
     """What a workflow file holds."""
 
     graph: dict[str, dict] | None
-    """The API-format graph, tidied; ``None`` in a UI-format file."""
+    """The API-format graph, tidied; ``None`` in a UI-format file that has none beside it."""
     ui: dict | None = None
     """The UI-format workflow, where there is one."""
     notes: list[str] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Parts:
 
 
 def load(source: str | Path) -> Parts:
-    """Read the file at ``source``, or the shipped workflow of that name; ``graph`` is always there.
+    """Read the file at ``source``, or the shipped workflow of that name, with its twin in the other format.
 
     Raises ``WorkflowError`` with code ``workflow_missing``, ``workflow_not_json`` or ``workflow_format``.
     """
@@ -62,14 +62,6 @@ def parse(data: Any, where: str = "The workflow") -> Parts:
     stray = [key for key in data if key not in nodes]
     notes = [f"Left out of the workflow, being no nodes: {', '.join(stray)}."] if stray else []
     return Parts({key: _tidy(node) for key, node in nodes.items()}, ui, notes)
-
-
-def require_graph(parts: Parts, where: str) -> dict[str, dict]:
-    """The graph of ``parts``; ``WorkflowError`` ``workflow_format`` when they hold a UI-format workflow only."""
-    if parts.graph is None:
-        message = f"{where} is in the editor's own format, which cannot be sent as it is."
-        raise WorkflowError("workflow_format", message, _EXPORT_HINT)
-    return parts.graph
 
 
 def shipped() -> dict[str, Path]:
@@ -132,22 +124,21 @@ def _tidy(node: dict) -> dict:
 
 
 def _add_api_twin(path: Path, parts: Parts) -> None:
-    """Complete a UI-format file by its API-format twin, with the values that the UI file shows."""
+    """Complete a UI-format file by its API-format twin, if it has one, with the values that the UI file shows."""
     twin = path.parent / "api" / f"{parts.name}.json"
     if not twin.is_file():
-        message = f"'{path}' is in the editor's own format, and there is no '{twin}' to run for it."
-        raise WorkflowError("workflow_format", message, _EXPORT_HINT)
+        return
     other = _read(twin)
-    graph = require_graph(other, f"'{twin}'")
-    if unlike := ui_format.differences(parts.ui, graph):
-        message = f"'{path}' and '{twin}' are not the same graph: {'; '.join(unlike[:5])}."
-        hint = f"Open '{path}' in ComfyUI and save it over '{twin}' with Workflow > Export (API)."
-        raise WorkflowError("workflow_format", message, hint, {"differences": unlike})
+    unlike = ["it is in the editor's format too"] if other.graph is None else []
+    if unlike := unlike or ui_format.differences(parts.ui, other.graph):
+        reason = "; ".join(unlike[:5])
+        parts.notes.append(f"'{twin}' was not used, not being the same graph as '{path}': {reason}.")
+        return
     for (node_id, widget), value in ui_format.saved_values(parts.ui).items():
-        inputs = graph[node_id]["inputs"]
+        inputs = other.graph[node_id]["inputs"]
         if widget in inputs and not is_link(inputs[widget]):
             inputs[widget] = value
-    parts.graph = graph
+    parts.graph = other.graph
     parts.notes += other.notes
 
 

@@ -2,6 +2,7 @@
 
 Every widget of every node has the address ``<node id>.<widget>``. Its name is
 
+- the slug of the label that the author gave it, for widgets that a subgraph's node shows;
 - the slug of the node's title, for widgets whose own name says nothing (``value``, ``text``, ``image``, ...);
 - else the widget's own name, through ``ALIASES``.
 
@@ -46,6 +47,8 @@ class Node:
     """Values of the inputs that no link feeds; ``None`` where the file does not tell."""
     links: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Input name -> (node id, output slot) it is linked to."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Widget -> what its author calls it, where that is told."""
 
 
 def slug(title: str) -> str:
@@ -89,12 +92,12 @@ def name_inputs(nodes: Iterable[Node]) -> dict[str, tuple[Node, str]]:
         if widget not in _NOT_INPUTS
     ]
     plain = Counter(_plain_name(*field) for field in fields)
-    titled = Counter(_plain_name(*field) for field in fields if field[1] in GENERIC)
+    titled = Counter(_plain_name(*field) for field in fields if _is_given(*field))
     qualified = Counter(_qualified_name(*field) for field in fields)
     names = {}
     for node, widget in fields:
         name = _plain_name(node, widget)
-        if plain[name] > 1 and not (widget in GENERIC and titled[name] == 1):
+        if plain[name] > 1 and not (_is_given(node, widget) and titled[name] == 1):
             name = _qualified_name(node, widget)
             if qualified[name] > 1:
                 name = f"{node.id}.{widget}"
@@ -102,7 +105,14 @@ def name_inputs(nodes: Iterable[Node]) -> dict[str, tuple[Node, str]]:
     return names
 
 
+def _is_given(node: Node, widget: str) -> bool:
+    """Whether an author chose the name, by a title or a label."""
+    return widget in GENERIC or widget in node.labels
+
+
 def _plain_name(node: Node, widget: str) -> str:
+    if label := slug(node.labels.get(widget, "")):
+        return label
     if widget in GENERIC:
         return slug(node.title) or widget
     return ALIASES.get(widget, widget)

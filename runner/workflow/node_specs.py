@@ -2,14 +2,20 @@
 
 import difflib
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..models import manifest
 
-_DYNAMIC = ("COMFY_AUTOGROW_V3", "COMFY_DYNAMICCOMBO_V3", "COMFY_DYNAMICSLOT_V3")
+_CHOOSER = "COMFY_DYNAMICCOMBO_V3"
+_LIST = "COMFY_AUTOGROW_V3"
+_DYNAMIC = (_LIST, _CHOOSER, "COMFY_DYNAMICSLOT_V3")
 _ANY = frozenset({"*", "COMFY_MATCHTYPE_V3"})
 _UPLOADS = ("image_upload", "video_upload", "audio_upload", "animated_image_upload", "image_folder", "remote")
+
+# Choices that the editor lists and the server takes whatever they are.
+_FREE_CHOICES = {"CustomCombo": ("choice",)}
 
 _MODEL_FOLDERS = {
     "ckpt_name": "checkpoints",
@@ -29,6 +35,9 @@ _MODEL_FOLDERS = {
     "CLIPVisionLoader.clip_name": "clip_vision",
     "ImageineLoadGroundingDINO.model": "grounding-dino",
     "ImageineLoadSegmentAnything.model": "sams",
+    "ImageineLoadDepthAnything.model": "depth-anything",
+    "ImageineLoadIPAdapter.model": "ipadapter",
+    "ImageineLoadViTPose.model": "pose",
 }
 
 
@@ -47,20 +56,62 @@ class InputSpec:
     """Whether the choices are files that a user uploads: the server takes more of them than it lists."""
 
 
-def inputs(info: dict) -> dict[str, InputSpec]:
-    """Name -> spec of the inputs of one class; inputs that only the server can expand are left out."""
-    groups = info.get("input") or {}
-    return {
-        name: _spec(entry, required=group == "required")
-        for group in ("required", "optional")
-        for name, entry in (groups.get(group) or {}).items()
-        if entry and not (isinstance(entry[0], str) and entry[0] in _DYNAMIC)
-    }
+def inputs(info: dict, given: Mapping[str, Any] | None = None) -> dict[str, InputSpec]:
+    """Name -> spec of the inputs of one class.
+
+    Inputs that depend on what a node is ``given`` (its API-format inputs) are left out without that: the further inputs
+    of a chosen option, and the entries of a list that grows.
+    """
+    found = _group(info.get("input") or {}, given, "", required=True)
+    for name in _FREE_CHOICES.get(str(info.get("name")), ()):
+        if name in found:
+            found[name] = replace(found[name], choices=None)
+    return found
+
+
+def _group(groups: dict, given: Mapping[str, Any] | None, prefix: str, *, required: bool) -> dict[str, InputSpec]:
+    found: dict[str, InputSpec] = {}
+    for group in ("required", "optional"):
+        needed = required and group == "required"
+        for key, entry in (groups.get(group) or {}).items():
+            name = f"{prefix}{key}"
+            if not entry or (isinstance(entry[0], str) and entry[0] in _DYNAMIC and given is None):
+                continue
+            if entry[0] == _CHOOSER:
+                found |= _chooser(name, entry, given, required=needed)
+            elif entry[0] == _LIST:
+                found |= _list_entries(name, entry, given)
+            elif not isinstance(entry[0], str) or entry[0] not in _DYNAMIC:
+                found[name] = _spec(entry, required=needed)
+    return found
+
+
+def _chooser(name: str, entry: list, given: Mapping[str, Any], *, required: bool) -> dict[str, InputSpec]:
+    """A choice, and the inputs that come with the option that is chosen."""
+    options = [option for option in _options(entry).get("options") or [] if isinstance(option, dict)]
+    groups = {option.get("key"): option.get("inputs") for option in options}
+    chosen = given.get(name)
+    found = {name: InputSpec("COMBO", required, list(groups), None, None, False)}
+    if isinstance(chosen, str) and isinstance(groups.get(chosen), dict):
+        found |= _group(groups[chosen], given, f"{name}.", required=required)
+    return found
+
+
+def _list_entries(name: str, entry: list, given: Mapping[str, Any]) -> dict[str, InputSpec]:
+    """The entries of a growing list that a node has; with one kind of input in it, all are of that kind."""
+    template = _options(entry).get("template")
+    group = template.get("input") if isinstance(template, dict) else None
+    specs = list(_group(group, given, "", required=False).values()) if isinstance(group, dict) else []
+    return {key: specs[0] for key in given if key.startswith(f"{name}.")} if len(specs) == 1 else {}
+
+
+def _options(entry: list) -> dict:
+    return entry[1] if len(entry) > 1 and isinstance(entry[1], dict) else {}
 
 
 def _spec(entry: list, *, required: bool) -> InputSpec:
     kind = entry[0]
-    options = entry[1] if len(entry) > 1 and isinstance(entry[1], dict) else {}
+    options = _options(entry)
     choices = kind if isinstance(kind, list) else options.get("options") if kind == "COMBO" else None
     return InputSpec(
         type="COMBO" if isinstance(kind, list) else kind,

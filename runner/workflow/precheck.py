@@ -1,8 +1,7 @@
 """Would a server run this graph? Every reason against it at once, from the server's own ``/object_info``.
 
 The rules are those of ComfyUI's ``validate_prompt``, which stops at the first unknown node class, skips a broken
-output in silence when another one is fine, and reports a missing model as one value among many. Inputs that only
-the server can expand (dynamic combos, growing lists of inputs) are left to it.
+output in silence when another one is fine, and reports a missing model as one value among many.
 """
 
 import difflib
@@ -60,7 +59,7 @@ def check(
     the server, so of those only the class has to exist; unless a missing node or link leaves open what they feed.
     """
     missing = [node_id for node_id, node in graph.items() if node["class_type"] not in object_info]
-    problems = [_missing_node(node_id, graph[node_id]["class_type"], object_info, ui) for node_id in missing]
+    problems = [missing_node(node_id, graph[node_id]["class_type"], object_info, ui) for node_id in missing]
     outputs = [node_id for node_id in graph if object_info.get(graph[node_id]["class_type"], {}).get("output_node")]
     if not outputs and not missing:
         problems.append(Problem("no_output", "No node of the workflow saves or shows anything.", "Add a Save Image."))
@@ -131,7 +130,8 @@ def _sources(graph: dict[str, dict], node_id: str) -> list[str]:
     return [str(link[0]) for link in links if str(link[0]) in graph]
 
 
-def _missing_node(node_id: str, kind: str, object_info: dict, ui: dict | None) -> Problem:
+def missing_node(node_id: str, kind: str, object_info: dict, ui: dict | None) -> Problem:
+    """The problem that the server has no node class ``kind``."""
     pack = ui_format.pack_of(ui, node_id)
     close = difflib.get_close_matches(kind, object_info, n=1, cutoff=0.8)
     if kind.startswith("Imageine"):
@@ -161,7 +161,7 @@ class _Checker:
         self._id = node_id
         self._uploads = uploads
         self._node = graph[node_id]
-        self._specs = node_specs.inputs(object_info[self._node["class_type"]])
+        self._specs = node_specs.inputs(object_info[self._node["class_type"]], self._node["inputs"])
         title = self._node.get("_meta", {}).get("title")
         kind = self._node["class_type"]
         self._where = f"Node {node_id} ({title})" if title in (None, kind) else f"Node {node_id} '{title}' ({kind})"

@@ -7,9 +7,13 @@ goes into the result's metadata.
 
 import copy
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from .naming import Node
+
+if TYPE_CHECKING:
+    from .conversion import ShownWidget
 
 _VIRTUAL = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
 _NOT_RUN = frozenset({2, 4})  # muted, bypassed
@@ -78,6 +82,12 @@ def shown_inputs(ui: dict) -> list[tuple[str, str]]:
     return [(str(entry[0]), str(entry[1])) for entry in entries or [] if isinstance(entry, list) and len(entry) >= 2]
 
 
+def shown_place(shown: list[tuple[str, str]], node_id: str, widget: str) -> int | None:
+    """Where an input stands in ``shown_inputs``, which names nodes inside subgraphs by their own id alone."""
+    keys = [(node_id, widget), (node_id.rpartition(":")[2], widget)]
+    return next((shown.index(key) for key in keys if key in shown), None)
+
+
 def differences(ui: dict, graph: dict[str, dict]) -> list[str]:
     """Why ``ui`` and the API-format ``graph`` cannot be the same workflow, one line per node."""
     ui_types = {node.id: node.type for node in ui_nodes(ui)}
@@ -101,8 +111,30 @@ def saved_values(ui: dict) -> dict[tuple[str, str], Any]:
     }
 
 
-def with_values(ui: dict, changes: dict[tuple[str, str], Any]) -> dict | None:
-    """A copy of ``ui`` showing the values of ``changes``.
+def showing(ui: dict, before: dict, after: dict, shown: "Iterable[ShownWidget]" = ()) -> dict | None:
+    """A copy of ``ui`` showing the values in which the API-format graph ``after`` differs from ``before``.
+
+    ``shown`` are the widgets of subgraphs' nodes that stand for inputs inside. ``None`` as in ``with_values``.
+    """
+    hosts = {target: widget for widget in shown for target in widget.targets}
+    changes: dict[tuple[str, str], Any] = {}
+    places: dict[tuple[str, str], int] = {}
+    for node_id, node in after.items():
+        for name, value in node["inputs"].items():
+            if value == before[node_id]["inputs"].get(name):
+                continue
+            host = hosts.get((node_id, name))
+            key = (host.node_id, host.name) if host else (node_id, name)
+            changes[key] = value
+            if host and host.place is not None:
+                places[key] = host.place
+    return with_values(ui, changes, places)
+
+
+def with_values(
+    ui: dict, changes: dict[tuple[str, str], Any], places: dict[tuple[str, str], int] | None = None
+) -> dict | None:
+    """A copy of ``ui`` showing the values of ``changes``; ``places`` in ``widgets_values`` where they are known.
 
     ``None`` when one of them has no certain place in the file: a graph that shows other values than those that
     made a picture is worse than none.
@@ -111,10 +143,12 @@ def with_values(ui: dict, changes: dict[tuple[str, str], Any]) -> dict | None:
     by_id = {str(node["id"]): node for node in ui["nodes"] if isinstance(node, dict) and "id" in node}
     for (node_id, widget), value in changes.items():
         node = by_id.get(node_id, {})
-        position = _positions(node).get(widget)
-        if position is None:
+        known = (places or {}).get((node_id, widget))
+        position = _positions(node).get(widget) if known is None else known
+        values = node.get("widgets_values")
+        if position is None or not isinstance(values, list) or position > len(values):
             return None
-        node["widgets_values"][position] = value
+        values[position : position + 1] = [value]
         if isinstance(node.get("widgets_values_named"), dict):
             node["widgets_values_named"][widget] = value
     return ui

@@ -14,8 +14,16 @@ _MAX_SEED = 2**64 - 1
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-def kind_of(value: Any) -> str:
-    """``switch``, ``number``, ``text``, or ``data`` for what JSON calls an object, a list or null."""
+_KINDS = {"BOOLEAN": "switch", "INT": "number", "FLOAT": "number", "STRING": "text"}
+
+
+def kind_of(value: Any, declared: str = "") -> str:
+    """``switch``, ``number``, ``text``, or ``data`` for what JSON calls an object, a list or null.
+
+    Where there is no ``value`` yet, the ``declared`` ComfyUI type decides.
+    """
+    if value is None and declared in _KINDS:
+        return _KINDS[declared]
     if isinstance(value, bool):
         return "switch"
     if isinstance(value, (int, float)):
@@ -23,15 +31,15 @@ def kind_of(value: Any) -> str:
     return "text" if isinstance(value, str) else "data"
 
 
-def parse(name: str, present: Any, value: Any) -> Any:
-    """``value`` as the kind that ``present``, the input's present value, has.
+def parse(name: str, present: Any, value: Any, declared: str = "") -> Any:
+    """``value`` as the kind that ``present``, the input's present value, has, or its ``declared`` ComfyUI type.
 
     Whether a number may have a fraction or a text is among the choices, only the server's node definitions tell:
     ``precheck`` does.
 
     Raises ``WorkflowError`` ``workflow_input_value`` when ``value`` cannot be read so.
     """
-    kind = kind_of(present)
+    kind = kind_of(present, declared)
     if value is None:
         raise bad_value(name, value, "It needs a value.")
     if kind == "switch":

@@ -22,6 +22,7 @@ NODES = {
     "ImageineEncodeReference",
     "ImageineApplyIPAdapter",
     "ImageineApplyControls",
+    "ImageineRouteEdit",
 }
 
 

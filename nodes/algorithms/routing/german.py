@@ -1,0 +1,19 @@
+"""German: verbs at the start or at the end, in two parts as often as not ("zieh ihm einen Anzug an")."""
+
+from .grammar import load_grammar
+from .translation import dictionary, plain
+
+
+def words(tokens: list[str]) -> list[str]:
+    """Umlauts as two letters."""
+    return [plain(token, "de") for token in tokens]
+
+
+GRAMMAR = load_grammar(
+    "de",
+    words=words,
+    translate=dictionary("de").translate,
+    joins="und dann aber danach",
+    enders="weg raus entfernen loeschen streichen faerben machen ersetzen",
+    trust=0.95,
+)
