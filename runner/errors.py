@@ -37,6 +37,7 @@ CODES = {
     "pool_down": "No server of the pool can be used.",
     "server_start": "A ComfyUI could not be started.",
     "comfyui_missing": "No ComfyUI was found on this machine.",
+    "setup_failed": "A ComfyUI could not be installed, or this extension not put into it.",
     "job_rejected": "The server refused the workflow, whole or in part.",
     "job_failed": "A node raised an error.",
     "job_lost": "The server no longer knows the job.",

@@ -52,11 +52,14 @@ def error_in(result) -> dict:
 def test_help_names_every_command():
     result = imageine("--help")
     assert result.exit_code == 0
-    assert all(name in result.stdout for name in ("edit", "run", "inputs", "models", "demo", "doctor", "Exit codes"))
+    assert all(
+        name in result.stdout for name in ("edit", "run", "inputs", "models", "demo", "doctor", "batch", "Exit codes")
+    )
 
 
 @pytest.mark.parametrize(
-    "command", [["edit"], ["run"], ["inputs"], ["convert"], ["demo"], ["doctor"], ["models"], ["models", "pull"]]
+    "command",
+    [["edit"], ["run"], ["batch"], ["inputs"], ["convert"], ["demo"], ["doctor"], ["models"], ["models", "pull"]],
 )
 def test_every_command_has_help(command):
     assert imageine(*command, "--help").exit_code == 0

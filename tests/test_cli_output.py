@@ -56,4 +56,4 @@ def test_nothing_when_quiet(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (59.4, "59 s"), (60, "1 min 00 s"), (125, "2 min 05 s")])
 def test_durations(seconds, text):
-    assert console._duration(seconds) == text
+    assert console.duration(seconds) == text

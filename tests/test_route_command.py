@@ -48,6 +48,14 @@ def test_a_file_of_wishes_in_its_order(tmp_path):
     assert [decision["use_reference"] for decision in decisions] == [False, True, False]
 
 
+def test_a_line_without_a_word_stops_no_other():
+    lines = ['{"prompt": "..."}', '{"prompt": "\U0001f642"}', '{"prompt": ""}', '{"prompt": "remove\u2028the car"}']
+    result = call("--batch", "-", "--json", stdin="\n".join(lines))
+    decisions = [json.loads(line) for line in result.stdout.strip().split("\n")]
+    assert [decision["confidence"] for decision in decisions[:3]] == [0.0] * 3
+    assert decisions[3]["target"] == "car"
+
+
 def test_standard_input():
     result = call("--batch", "-", stdin='{"prompt": "make the car blue"}\n')
     assert result.stdout == "simple\t-\tcar\tmake the car blue\n"
@@ -60,7 +68,6 @@ def test_standard_input():
         ("[]", "batch_line"),
         ('{"prompt": 3}', "batch_line"),
         ('{"prompt": "x", "reference": 2}', "batch_line"),
-        ('{"prompt": "..."}', "prompt_empty"),
         ("[" * 100_000, "batch_line"),
     ],
 )

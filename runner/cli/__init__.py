@@ -25,6 +25,7 @@ from .options import (
     pairs,
 )
 from .routing import route
+from .setup import setup
 from .workflows import convert, inputs
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: to load rich takes longer than all the rest of the start
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Edit a photo by text, with the workflows of ComfyUI.",
     epilog="Exit codes: 0 done, 2 bad input, 3 workflow, 4 server, 5 job, 6 models, 7 doctor: a problem, 130 stopped.",
@@ -39,6 +41,7 @@ app = typer.Typer(
 
 app.add_typer(models_app, name="models")
 app.command()(doctor)
+app.command()(setup)
 
 
 @app.callback(invoke_without_command=True)

@@ -42,7 +42,7 @@ def doctor(
         if as_json:
             console.print_json(diagnosis.as_dict())
         else:
-            _print(diagnosis)
+            show_diagnosis(diagnosis)
     if not diagnosis.ok:
         raise typer.Exit(PROBLEM_EXIT)
 
@@ -59,7 +59,7 @@ def _telling() -> Iterator[Callable[[str], None] | None]:
         yield status.update
 
 
-def _print(diagnosis: "Diagnosis") -> None:
+def show_diagnosis(diagnosis: "Diagnosis") -> None:
     """A line for each check, the worst first, each gap with its next step below; what to do first comes last."""
     from rich.console import Console
     from rich.text import Text

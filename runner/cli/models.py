@@ -3,26 +3,24 @@
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import rich.progress
 import typer
-from rich.console import Console
-from rich.filesize import decimal
-from rich.table import Table
 
-from .. import models
 from ..errors import ImageineError, JobCancelled, ModelError
 from .console import note, print_json, reporting
 
-app = typer.Typer(no_args_is_help=True, help="List, download and check the models that the workflows need.")
+if TYPE_CHECKING:
+    from .. import models
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="List, download and check the models that the workflows need."
+)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Model ids, pipelines (simple), or all.")]
 ModelsDir = Annotated[Path | None, typer.Option(help="The models folder itself, instead of a ComfyUI's.")]
 ComfyUI = Annotated[Path | None, typer.Option(help="The ComfyUI folder; else COMFYUI_DIR or the one that is found.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-
-_BROKEN = (models.MISSING, models.INCOMPLETE, models.WRONG_SIZE, models.CORRUPT)
 
 
 @app.command("list")
@@ -34,6 +32,8 @@ def list_models(
 ) -> None:
     """Show every model: what it is for, its licence and size, and whether it is there."""
     with reporting(as_json=as_json):
+        from .. import models
+
         chosen = models.select([pipeline])
         try:
             folders = models.models_dirs(models_dir, comfyui)
@@ -63,6 +63,8 @@ def pull(
 ) -> None:
     """Download models (those of the simple pipeline unless named otherwise). What is there already is left alone."""
     with reporting(as_json=as_json):
+        from .. import models
+
         chosen = models.select(names or ["simple"])
         folders = models.models_dirs(models_dir, comfyui)
         wanted = [found for model in chosen if (found := models.status(model, folders)).state != models.PRESENT]
@@ -77,7 +79,7 @@ def pull(
         else:
             for found in wanted:
                 for entry in found.files:
-                    if entry.state in _BROKEN:
+                    if _is_broken(entry):
                         print(f"{_size(entry.file.size)}\t{found.model.url(entry.file)}\t{entry.path}")
 
 
@@ -85,6 +87,8 @@ def pull(
 def verify(names: Names = None, models_dir: ModelsDir = None, comfyui: ComfyUI = None, as_json: AsJson = False) -> None:
     """Hash the files on disk and compare them with the manifest. Works offline. Without names: whatever is there."""
     with reporting(as_json=as_json):
+        from .. import models
+
         folders = models.models_dirs(models_dir, comfyui)
         chosen = models.select(names or ["all"])
         if not names:
@@ -98,11 +102,19 @@ def verify(names: Names = None, models_dir: ModelsDir = None, comfyui: ComfyUI =
 
             found = models.verify(chosen, folders, on_hashed)
         _print_statuses(found, as_json)
-        if any(status.state in _BROKEN for status in found):
+        if any(map(_is_broken, found)):
             raise typer.Exit(ModelError.exit_code)
 
 
-def _pull(chosen, folders, overwrite, accept) -> list[models.ModelStatus]:
+def _is_broken(found: "models.ModelStatus | models.FileStatus") -> bool:
+    from .. import models
+
+    return found.state in (models.MISSING, models.INCOMPLETE, models.WRONG_SIZE, models.CORRUPT)
+
+
+def _pull(chosen, folders, overwrite, accept) -> "list[models.ModelStatus]":
+    from .. import models
+
     try:
         with _progress_bar() as show:
             return models.pull(chosen, folders, accept=accept, overwrite=overwrite, on_progress=show)
@@ -114,32 +126,38 @@ def _pull(chosen, folders, overwrite, accept) -> list[models.ModelStatus]:
 @contextmanager
 def _progress_bar():
     """Yield the function that shows a ``models.Progress``: the whole download, or the one file being checked."""
+    from rich import progress
+    from rich.console import Console
+
     columns = (
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.DownloadColumn(),
-        rich.progress.TransferSpeedColumn(),
-        rich.progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
     )
-    with rich.progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, visible=False)
 
-        def show(progress: models.Progress) -> None:
-            fetching = progress.phase == "download"
-            done, total = (progress.overall, progress.overall_total) if fetching else (progress.done, progress.total)
-            description = f"{'fetching' if fetching else 'checking'} {progress.file.name}"
+        def show(at: "models.Progress") -> None:
+            fetching = at.phase == "download"
+            done, total = (at.overall, at.overall_total) if fetching else (at.done, at.total)
+            description = f"{'fetching' if fetching else 'checking'} {at.file.name}"
             bar.update(task, description=description, completed=done, total=total or None, visible=True)
 
         yield show
 
 
-def _ask(model: models.Model) -> bool:
+def _ask(model: "models.Model") -> bool:
     if not sys.stdin.isatty():
         return False
     return typer.confirm(f"{model.title} has terms to accept ({model.licence.url}). Do you accept them?", err=True)
 
 
-def _print_table(chosen: list[models.Model], found: list[models.ModelStatus | None]) -> None:
+def _print_table(chosen: "list[models.Model]", found: "list[models.ModelStatus | None]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
     # Piped into a file or another program, a line must not be wrapped.
     console = console if console.is_terminal else Console(width=1000)
@@ -151,7 +169,9 @@ def _print_table(chosen: list[models.Model], found: list[models.ModelStatus | No
     console.print(table)
 
 
-def _print_statuses(found: list[models.ModelStatus], as_json: bool) -> None:
+def _print_statuses(found: "list[models.ModelStatus]", as_json: bool) -> None:
+    from .. import models
+
     if as_json:
         return print_json({"models": [_as_dict(status.model, status) for status in found]})
     for status in found:
@@ -164,7 +184,7 @@ def _print_statuses(found: list[models.ModelStatus], as_json: bool) -> None:
     return None
 
 
-def _as_dict(model: models.Model, status: models.ModelStatus | None) -> dict:
+def _as_dict(model: "models.Model", status: "models.ModelStatus | None") -> dict:
     entry = {
         "id": model.id,
         "role": model.role,
@@ -187,4 +207,6 @@ def _as_dict(model: models.Model, status: models.ModelStatus | None) -> dict:
 
 
 def _size(size: int | None) -> str:
+    from rich.filesize import decimal
+
     return "?" if size is None else decimal(size)

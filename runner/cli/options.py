@@ -9,7 +9,7 @@ from ..errors import InputError
 
 Server = Annotated[
     list[str] | None,
-    typer.Option(metavar="URL", help="The ComfyUI server to use; repeatable: a pool of them. Else IMAGEINE_SERVER."),
+    typer.Option(metavar="URL", help="The ComfyUI to use (repeat: a pool), or 'embedded': none. Else IMAGEINE_SERVER."),
 ]
 Servers = Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML or JSON file that lists servers.")]
 ComfyUI = Annotated[

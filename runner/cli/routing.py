@@ -81,11 +81,12 @@ def _route(prompt: str, reference: bool, encoder: "TextEncoder | None") -> "Deci
 
 
 def _batch(source: str, encoder_name: str, as_json: bool) -> None:
+    from ...nodes.algorithms.routing import has_word, no_edit
     from ..routing import read_batch
 
     encoder = _encoder(encoder_name)
     for prompt, reference in read_batch(source):
-        decision = _route(prompt, reference, encoder)
+        decision = _route(prompt, reference, encoder) if has_word(prompt) else no_edit(prompt)
         if as_json:
             sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
         else:

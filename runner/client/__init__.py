@@ -9,7 +9,7 @@ import websocket
 
 from ..errors import JobError, ServerError
 from . import submission
-from .channel import Channel, connect
+from .channel import Channel, Channels, connect
 from .job import Job
 from .job_api import UNKNOWN, JobApi
 from .outcome import CACHE_HINT, JobResult, OutputFile, rejection
@@ -56,6 +56,7 @@ class Client:
     ):
         self._transport = Transport(Address.parse(url), timeout, headers)
         self._jobs = JobApi(self._transport)
+        self._channels = Channels(self._connect)
         self._grace = grace
         self._stalled_after = stalled_after
         self._object_info: dict | None = None
@@ -75,6 +76,7 @@ class Client:
 
     def close(self) -> None:
         """Close idle connections; jobs go on."""
+        self._channels.close()
         self._transport.close()
 
     def check(self) -> ServerInfo:
@@ -154,12 +156,12 @@ class Client:
         if prompt_id is not None and self._jobs.state(submission.canonical(prompt_id)).phase != UNKNOWN:
             return self._job(prompt_id, graph, None, {})
         prompt_id = prompt_id or str(uuid.uuid4())
-        channel = Channel(self._connect)
+        channel = self._channels.take()
         content = submission.body(graph, prompt_id, channel.client_id, ui_workflow, previews, front)
         try:
             # Before the POST, or the first events are lost. Without it polling does.
             with contextlib.suppress(OSError, websocket.WebSocketException):
-                channel.open()
+                channel.is_open or channel.open()
             answer = submission.post(self._transport, self._jobs, graph, content, prompt_id)
             prompt_id = answer.get("prompt_id") or prompt_id  # ComfyUI before 2025 chose its own
             node_errors = answer.get("node_errors") or {}
@@ -205,6 +207,7 @@ class Client:
         parts = urlsplit(base)
         base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         if base != address.base:
+            self._channels.close()
             self._transport.address = Address(base, address.auth)
 
     def _connect(self, client_id: str) -> websocket.WebSocket:
@@ -219,17 +222,20 @@ class Client:
             channel,
             node_errors,
             verify=self._verify,
+            give_back=self._channels.give_back,
             new_session=self._transport.new_session,
             grace=self._grace,
             stalled_after=self._stalled_after,
         )
 
-    def _verify(self, result: JobResult) -> None:
+    def _verify(self, result: JobResult, made: set[str]) -> None:
         """Raise ``JobError`` (output_missing) unless the job's files are there.
 
-        Previews (type temp) count only where nothing else was made: they may be gone while the result is not.
+        Previews (type temp) count only where nothing else was made: they may be gone while the result is not. What the
+        nodes ``made`` have just written need not be asked for.
         """
         files = [file for file in result.outputs if file.type == "output"] or result.outputs
+        files = [file for file in files if file.node_id not in made]
         missing = []
         for file in files:
             try:

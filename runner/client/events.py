@@ -91,7 +91,10 @@ class Finished(Event):
 
 @dataclass(frozen=True)
 class Ended(Event):
-    """The server says that the job ended, well or not: time to ask how. Never leaves ``Job.events``."""
+    """The server says that the job ended, well or not: time to ask how. ComfyUI says so twice, just before it writes
+    its history and, ``recorded``, just after. Never leaves ``Job.events``."""
+
+    recorded: bool = False
 
 
 class Decoder:
@@ -109,6 +112,7 @@ class Decoder:
         self._seen: dict[str, str] = {}  # node id -> "running" or "finished"
         self.outputs: dict[str, dict] = {}  # node id -> what it made, as the history will hold it
         self.verdict: tuple[str, dict] | None = None  # the message that ended the job
+        self.cached: frozenset[str] | None = None  # whose results the server kept, once it said so
 
     def decode(self, frame: str | bytes) -> list[Event]:
         """The events of one frame, oldest first."""
@@ -132,11 +136,12 @@ class Decoder:
     def _on_execution_cached(self, data: dict) -> list[Event]:
         nodes = tuple(str(node) for node in data["nodes"])
         self._seen.update(dict.fromkeys(nodes, "finished"))
+        self.cached = frozenset(nodes)
         return [NodeCached(nodes)]
 
     def _on_executing(self, data: dict) -> list[Event]:
         if data["node"] is None:
-            return [Ended()] if "prompt_id" in data else []
+            return [Ended(recorded=True)] if "prompt_id" in data else []
         return self._start_node(str(data["node"]))
 
     def _on_progress(self, data: dict) -> list[Event]:

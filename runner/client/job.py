@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import websocket
 
@@ -50,7 +51,9 @@ class Job:
     handler that interrupts them.
     """
 
-    def __init__(self, prompt_id: str, graph: dict, api: JobApi, channel: Channel | None, node_errors: dict, **options):
+    def __init__(
+        self, prompt_id: str, graph: dict, api: JobApi, channel: Channel | None, node_errors: dict, **options: Any
+    ):
         self.id = prompt_id
         self.graph = graph
         self.node_errors = node_errors
@@ -60,7 +63,8 @@ class Job:
         self._decoder = Decoder(prompt_id, len(graph))
         self._cancelled = False
         self._started = False
-        self._verify: Callable[[JobResult], None] = options["verify"]
+        self._verify: Callable[[JobResult, set[str]], None] = options["verify"]
+        self._give_back: Callable[[Channel], None] = options["give_back"]
         self._new_session = options["new_session"]
         self._grace: float = options["grace"]
         self._stalled_after: float | None = options["stalled_after"]
@@ -89,8 +93,7 @@ class Job:
                 yield from self._ask(watch)
             yield Finished()
         finally:
-            if self._channel is not None:
-                self._channel.close()
+            self._let_go()
 
     def cancel(self, wait: float = 5.0) -> bool:
         """Stop this job on the server, waiting or running; no other job is touched.
@@ -116,6 +119,16 @@ class Job:
     def _is_connected(self) -> bool:
         return self._channel is not None and self._channel.is_open
 
+    def _let_go(self) -> None:
+        """Have the channel serve the next job if all went well on it, else close it; it may be opened again."""
+        if self._channel is None:
+            return
+        if self.result is not None and self._decoder.verdict is not None:
+            channel, self._channel = self._channel, None
+            self._give_back(channel)
+        else:
+            self._channel.close()
+
     def _listen(self, watch: _Watch) -> Iterator[Event]:
         """Yield the socket's events until it is time to ask the server."""
         while (left := watch.next_poll - time.monotonic()) > 0:
@@ -134,8 +147,9 @@ class Job:
             for event in self._decoder.decode(frame) if frame is not None else ():
                 watch.active, watch.recheck_at = time.monotonic(), None
                 if isinstance(event, Ended):
-                    watch.next_poll, watch.pause = time.monotonic(), SOON_SECONDS
-                    return
+                    wait = 0.0 if event.recorded else SOON_SECONDS
+                    watch.next_poll, watch.pause = time.monotonic() + wait, SOON_SECONDS
+                    break
                 self._started = self._started or isinstance(event, Started)
                 yield event
 
@@ -276,5 +290,7 @@ class Job:
         if error is not None:
             raise error
         result = read_result(self.id, entry)
-        self._verify(result)
+        # Of a run that was followed to its end: what was not taken from an earlier one was written just now.
+        followed = self._decoder.verdict is not None and self._decoder.cached is not None
+        self._verify(result, set(self.graph) - self._decoder.cached if followed else set())
         self.result = result

@@ -91,8 +91,7 @@ def post(transport: Transport, jobs: JobApi, graph: dict, content: bytes, prompt
 def _post_once(transport: Transport, graph: dict, content: bytes) -> dict:
     headers = {"Content-Type": "application/json"}
     try:
-        # A new connection: on a kept one that the server just closed, a lost request looks like a lost answer.
-        with transport.new_session() as session:
+        with transport.sure_session() as session:
             answer = transport.send("POST", "/prompt", data=content, headers=headers, session=session).json()
     except Refused as error:
         if error.status != 400:

@@ -3,7 +3,9 @@
 import contextlib
 import ipaddress
 import json
+import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -15,6 +17,7 @@ CONNECT_SECONDS = 10.0
 RETRY_DELAYS = (0.1, 0.3, 0.9)
 RETRIED_STATUSES = (502, 503, 504)  # a proxy in front, for a moment without its server
 COMFYUI_PORT = 8188
+KEPT_SECONDS = 2.0  # servers and proxies keep an idle connection for much longer
 
 _SCHEMES = {"": "http", "http": "http", "https": "https", "ws": "http", "wss": "https"}
 
@@ -103,6 +106,7 @@ class Transport:
         self.timeout = timeout
         self.headers = dict(headers or {})
         self.session = self.new_session()
+        self._answered = -math.inf  # when the last answer came, on ``session``
 
     def new_session(self) -> requests.Session:
         """A session with this server's headers and credentials, and no connection yet."""
@@ -112,6 +116,18 @@ class Transport:
         # Otherwise HTTP_PROXY would send requests for this very machine to a proxy.
         session.trust_env = not self.address.is_loopback
         return session
+
+    @contextlib.contextmanager
+    def sure_session(self) -> Iterator[requests.Session]:
+        """A session whose connection surely lives: the one in use, or a new one if that was idle.
+
+        On a connection that the server just closed, a lost request looks like a lost answer.
+        """
+        if time.monotonic() - self._answered < KEPT_SECONDS:
+            yield self.session
+            return
+        with self.new_session() as session:
+            yield session
 
     def close(self) -> None:
         self.session.close()
@@ -155,6 +171,8 @@ class Transport:
             response = (session or self.session).request(method, self.address.http(path), **options)
         except requests.RequestException as error:
             raise self._unreachable(error, f"{method} {path}") from error
+        if session in (None, self.session):
+            self._answered = time.monotonic()
         if not 200 <= response.status_code < 300:
             raise self._refused(response, f"{method} {path}")
         return response

@@ -186,7 +186,7 @@ def _find_comfyui(comfyui: str | Path | None, tell: "Callable[[str], None]") -> 
             "comfyui_missing",
             "The demo found no ComfyUI on this machine (COMFYUI_DIR is not set, and there is none around this package "
             f"nor in ~/comfy/ComfyUI), and to do without, this Python lacks {', '.join(missing)}.",
-            f"{INSTALL.split(',')[0]}. To install a ComfyUI: pip install comfy-cli && comfy install",
+            f"{INSTALL.split(',')[0]}. To install a ComfyUI: imageine setup",
         )
     if folder is None or comfyui or missing:
         return folder

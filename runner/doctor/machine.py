@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from ..engines.embedded import INSTALL
 from ..models.manifest import MANIFEST
 from ..supported import (
     COMFYUI_PACKAGES,
@@ -72,11 +73,11 @@ def check_torch(site: Site) -> Check:
     if torch:
         return Check("torch", *_judge_torch(torch), details)
     if answers.packages and not answers.packages.get("torch"):
-        if not site.comfyui:
+        if not site.comfyui and not site.uses_embedded:
             return Check("torch", SKIPPED, "not installed here; only a ComfyUI on this machine needs it", "", details)
         return Check("torch", bad, f"not installed in {site.python}", _repair(site), details)
     next_step = f'{_quoted(site.python)} -c "import torch" shows the error; to install torch again: {TORCH_PAGE}'
-    bad = bad if site.comfyui else WARNING
+    bad = bad if site.comfyui or site.uses_embedded else WARNING
     return Check("torch", bad, f"cannot be asked in {site.python}: {answers.error}", next_step, details)
 
 
@@ -88,8 +89,7 @@ def check_comfyui(site: Site) -> Check:
     if folder is None:
         if site.has_server:
             return Check("comfyui", SKIPPED, f"none on this machine; the server at {site.server.url} is used")
-        next_step = "pip install comfy-cli && comfy install   (or name one: --server URL, --comfyui DIR)"
-        return Check("comfyui", PROBLEM, "none found on this machine, and no server answers", next_step)
+        return _without_comfyui(site)
     version = comfyui_version(folder)
     details = {"path": str(folder), "version": version}
     oldest = as_text(OLDEST_COMFYUI)
@@ -99,6 +99,23 @@ def check_comfyui(site: Site) -> Check:
         bad = WARNING if site.has_server else PROBLEM
         return Check("comfyui", bad, f"{version} in {folder}", f"Update it to {oldest} or newer: git pull", details)
     return Check("comfyui", OK, f"{version} in {folder}", "", details)
+
+
+def _without_comfyui(site: Site) -> Check:
+    """There is no ComfyUI, or it is not wanted: what the engine without one lacks."""
+    details = {"embedded_lacks": site.embedded_lacks}
+    lacks = f"edits without one lack {', '.join(site.embedded_lacks)}"
+    if site.chose_embedded:
+        if site.embedded_lacks:
+            return Check("comfyui", PROBLEM, f"not to be used, and {lacks}", INSTALL, details)
+        return Check("comfyui", OK, "not to be used: edits run in this Python, by torch and diffusers", "", details)
+    next_step = "imageine setup   (or name one: --server URL, --comfyui DIR)"
+    if site.uses_embedded:
+        found = "none found, and no server answers: edits run without one, by the shipped workflows alone"
+        return Check("comfyui", WARNING, found, next_step, details)
+    found = "none found on this machine, and no server answers"
+    found = f"{found}; {lacks}" if site.embedded_lacks else found
+    return Check("comfyui", PROBLEM, found, next_step, details)
 
 
 def check_extension(site: Site) -> Check:

@@ -22,6 +22,8 @@ _MODULE_PACKAGES = {"PIL": "pillow"}
 def check_server(site: Site) -> Check:
     """The server that commands would use: reached, recent enough, its devices and queue."""
     server = site.server
+    if site.chose_embedded:
+        return Check("server", SKIPPED, "none asked: edits are to run without ComfyUI")
     if server is None:
         return Check("server", SKIPPED, f"none asked: the ComfyUI in {site.given} is started when needed")
     details: dict = {"url": server.url}

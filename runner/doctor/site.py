@@ -10,6 +10,8 @@ from typing import Any
 from ..client import Client, ServerInfo
 from ..client.transport import Address, Refused, Transport
 from ..engines import comfyui as places
+from ..engines import embedded
+from ..engines.connection import EMBEDDED
 from ..engines.managed import is_imageine
 from ..errors import ImageineError
 from ..models import ModelFolders, models_dirs
@@ -119,11 +121,35 @@ class Site:
 
     @cached_property
     def server(self) -> Server | None:
-        """None when a folder was named and no server: the commands then start that one and look at no server."""
-        if self.given and not self._server:
+        """None when a folder was named and no server, for the commands then start that one and look at no server, and
+        when none is wanted at all."""
+        if self.chose_embedded or (self.given and not self._server):
             return None
-        named = self._server or os.environ.get("IMAGEINE_SERVER")
-        return Server(named or places.DEFAULT_SERVER, bool(named))
+        return Server(self._named or places.DEFAULT_SERVER, bool(self._named))
+
+    @property
+    def _named(self) -> str:
+        """The server that was named, of a pool the first; empty when none was, or a folder instead."""
+        told = "" if self.given else os.environ.get("IMAGEINE_SERVER", "")
+        return self._server or told.split(",")[0].strip()
+
+    @property
+    def chose_embedded(self) -> bool:
+        """Whether the engine without ComfyUI was asked for by name."""
+        return self._named == EMBEDDED
+
+    @property
+    def uses_embedded(self) -> bool:
+        """Whether edits run without ComfyUI: asked for, or because there is none and the packages for it are here."""
+        if self.chose_embedded:
+            return True
+        found = self.has_server or self.comfyui or self.comfyui_error
+        return not (self._named or self.given or found or self.embedded_lacks)
+
+    @cached_property
+    def embedded_lacks(self) -> list[str]:
+        """The packages that the engine without ComfyUI needs and this Python lacks."""
+        return embedded.missing_packages()
 
     @property
     def has_server(self) -> bool:
@@ -133,6 +159,8 @@ class Site:
     @cached_property
     def comfyui(self) -> Path | None:
         """The ComfyUI folder of this machine; None, with ``comfyui_error``, when what was named is not one."""
+        if self.chose_embedded:
+            return None
         try:
             return places.find_comfyui(self.given)
         except ImageineError as error:
@@ -150,9 +178,9 @@ class Site:
 
     @cached_property
     def folders(self) -> ModelFolders | None:
-        """Where the models are searched: by the server if it runs here, else by the ComfyUI of this machine.
+        """Where the models are searched: by the server if it runs here, by the ComfyUI of this machine, or without one.
 
-        None for a server elsewhere, and where there is neither. Raises ``ModelError`` (option_invalid) for an
+        None for a server elsewhere, and where there is nothing to search. Raises ``ModelError`` (option_invalid) for an
         extra_model_paths.yaml that cannot be read.
         """
         if self.has_server:
@@ -161,7 +189,7 @@ class Site:
             paths = [path for name in listed if name != "custom_nodes" for path in listed[name] if path.name == name]
             roots = Counter(path.parent for path in paths)
             return ListedFolders(roots.most_common(1)[0][0], listed=listed) if roots else None
-        return models_dirs(comfyui=self.comfyui) if self.comfyui else None
+        return models_dirs(comfyui=self.comfyui) if self.comfyui or self.uses_embedded else None
 
     @cached_property
     def custom_nodes(self) -> list[Path]:

@@ -53,12 +53,13 @@ def is_comfyui(folder: Path) -> bool:
 
 
 def find_server(explicit: str | None = None) -> Client | None:
-    """A client of ``explicit``, else of ``IMAGEINE_SERVER``, else of 127.0.0.1:8188 if a ComfyUI answers there.
+    """A client of ``explicit``, else of ``IMAGEINE_SERVER`` (the first of several), else of 127.0.0.1:8188 if a ComfyUI
+    answers there.
 
     The client has been checked; closing it is the caller's. Raises ``ServerError`` when a server was named and
     cannot be used; None when none was named and none runs.
     """
-    named = explicit or os.environ.get("IMAGEINE_SERVER")
+    named = explicit or os.environ.get("IMAGEINE_SERVER", "").split(",")[0].strip()
     client = Client(named or DEFAULT_SERVER)
     try:
         client.check()

@@ -100,7 +100,7 @@ def _embedded(tell: Callable[[str], None], looked_at: str = "") -> "Iterator[Cli
             f"No ComfyUI was found: none answers at {looked_at}, IMAGEINE_SERVER and COMFYUI_DIR are not "
             "set, and there is none around this package nor in ~/comfy/ComfyUI or ~/Documents/comfy/ComfyUI.",
             "Start ComfyUI, name its address with --server, or name its folder with --comfyui. To install one: "
-            "pip install comfy-cli && comfy install. To do without (this Python lacks "
+            "imageine setup. To do without (this Python lacks "
             f"{', '.join(missing)}): pip install 'imageine[embedded]'",
         )
     with EmbeddedClient() as client:

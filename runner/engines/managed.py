@@ -225,11 +225,11 @@ def link_custom_nodes(target: Path, others: Path) -> None:
     One by one, where extra_model_paths would add the folder whole: a clone of this extension among the others
     would then register every node twice.
     """
-    _link(ROOT.resolve(), target / "imageine")
+    link_folder(ROOT.resolve(), target / "imageine")
     for folder in sorted(others.iterdir()) if others.is_dir() else ():
         skipped = folder.name.startswith((".", "__")) or folder.name.endswith((".disabled", ".example"))
         if not skipped and not is_imageine(folder):
-            _link(folder.resolve(), target / folder.name)
+            link_folder(folder.resolve(), target / folder.name)
 
 
 def free_port() -> int:
@@ -249,7 +249,8 @@ def is_imageine(folder: Path) -> bool:
         return False
 
 
-def _link(source: Path, link: Path) -> None:
+def link_folder(source: Path, link: Path) -> None:
+    """Have ``link`` lead to ``source``, unless something is there. Raises ``OSError`` or ``SubprocessError``."""
     if link.is_symlink() or link.exists():
         return
     try:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...nodes.algorithms.routing import has_word
 from ..errors import InputError
 
 _EXAMPLE = 'Write one JSON object a line, such as {"prompt": "make the car blue", "reference": null}.'
@@ -16,7 +15,7 @@ def read_batch(source: str) -> Iterator[tuple[str, bool]]:
     """``(prompt, whether a reference is given)`` of each line of file ``source``, "-" being standard input.
 
     ``reference`` may be true, false, null, a path, or missing; empty lines are skipped. Raises ``InputError``
-    ``batch_unreadable`` or ``batch_line``, with the line's number; ``prompt_empty`` for a prompt without a word.
+    ``batch_unreadable`` or ``batch_line``, with the line's number.
     """
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
@@ -24,7 +23,7 @@ def read_batch(source: str) -> Iterator[tuple[str, bool]]:
         raise InputError(
             "batch_unreadable", f"The file of wishes '{source}' cannot be read: {error}.", _EXAMPLE
         ) from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield _wish(line, f"Line {number} of '{source}'")
 
@@ -39,8 +38,4 @@ def _wish(line: str, where: str) -> tuple[str, bool]:
     reference = entry.get("reference")
     if not isinstance(reference, bool | str | None):
         raise InputError("batch_line", f"{where}: 'reference' is {reference!r}.", "Give true, false, null or a path.")
-    if not has_word(entry["prompt"]):
-        raise InputError(
-            "prompt_empty", f"{where}: the prompt {entry['prompt']!r} has no word in it.", "Say what to change."
-        )
     return entry["prompt"], bool(reference)

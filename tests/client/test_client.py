@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from imageine.runner.client import Client, OutputFile
-from imageine.runner.client.events import Finished, NodeStarted, Started
+from imageine.runner.client.events import Finished, NodeStarted, Reconnected, Started
 from imageine.runner.client.submission import normalise
 from imageine.runner.errors import InputError, JobCancelled, JobError, WorkflowError
 from support.client_cases import GRAPH, error_of, hold, wait_in_queue
@@ -104,12 +104,43 @@ def test_the_socket_is_open_before_the_prompt_is_sent(client, server):
     assert server.bodies[0]["client_id"] == server.client_ids[0]
 
 
-def test_every_job_has_its_own_ids(client, server):
+def test_every_job_has_its_own_id(client, server):
     for _ in range(2):
         client.submit(GRAPH).wait(10)
     ids = {body["prompt_id"] for body in server.bodies}
-    assert len(ids) == len(set(server.client_ids)) == 2
+    assert len(ids) == 2
     assert all(str(uuid.UUID(item)) == item for item in ids)
+
+
+def test_jobs_share_a_socket_one_after_the_other_alone(client, server):
+    for _ in range(3):
+        events = []
+        client.submit(GRAPH).wait(10, events.append)
+        assert NodeStarted("3") in events
+    assert len(server.client_ids) == 1
+    server.script = hold
+    held = [client.submit(GRAPH) for _ in range(2)]
+    assert len(server.client_ids) == 2
+    assert len({body["client_id"] for body in server.bodies[-2:]}) == 2
+    assert all(job.cancel() for job in held)
+
+
+def test_a_socket_that_was_lost_between_two_jobs_is_replaced(client, server):
+    client.submit(GRAPH).wait(10)
+    server.stop()
+    server.start()
+    events = []
+    client.submit(GRAPH).wait(10, events.append)
+    assert NodeStarted("3") in events
+    assert Reconnected() not in events
+    assert len(set(server.client_ids)) == 2
+
+
+def test_only_kept_results_are_asked_for_again(client, server):
+    client.submit(GRAPH).wait(10)
+    assert server.count("HEAD", "/view") == 0
+    client.attach(server.bodies[0]["prompt_id"]).wait(10)
+    assert server.count("HEAD", "/view") == 1
 
 
 def test_what_is_sent(client, server):

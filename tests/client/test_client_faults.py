@@ -30,16 +30,18 @@ def test_history_written_long_after_success(jobs_api, sockets):
         assert client.submit(GRAPH).wait(10).outputs
 
 
-def test_fully_cached(client, server):
-    async def script(server, job):
-        job.phase = "running"
-        await server.send(job, "execution_start")
-        await server.send(job, "execution_cached", nodes=["3", "9"])
-        await server.send(job, "executed", node="9", output={"images": [OUTPUT]})
-        await server.send(job, "execution_success")
-        server.finish(job, messages=[["execution_cached", {"nodes": ["3", "9"]}]])
+async def keep_all(server, job):
+    """Run nothing: all results are kept ones."""
+    job.phase = "running"
+    await server.send(job, "execution_start")
+    await server.send(job, "execution_cached", nodes=["3", "9"])
+    await server.send(job, "executed", node="9", output={"images": [OUTPUT]})
+    await server.send(job, "execution_success")
+    server.finish(job, messages=[["execution_cached", {"nodes": ["3", "9"]}]])
 
-    server.script = script
+
+def test_fully_cached(client, server):
+    server.script = keep_all
     events = []
     result = client.submit(GRAPH).wait(10, events.append)
     assert events == [Started(2), NodeCached(("3", "9")), Finished()]
@@ -48,6 +50,7 @@ def test_fully_cached(client, server):
 
 
 def test_cached_output_whose_file_was_deleted(client, server):
+    server.script = keep_all
     server.files.clear()
     error = error_of(client.submit(GRAPH).wait, 10)
     assert error.code == "output_missing"

@@ -43,7 +43,7 @@ def test_a_run(decoder):
     assert decode(decoder, "progress", node="2", value=1, max=8) == [NodeProgress("2", 1, 8)]
     assert decode(decoder, "executed", node="2", output=None) == [NodeDone("2")]
     assert decode(decoder, "execution_success") == [Ended()]
-    assert decode(decoder, "executing", node=None) == [Ended()]
+    assert decode(decoder, "executing", node=None) == [Ended(recorded=True)]
     assert decoder.verdict[0] == "execution_success"
 
 

@@ -5,6 +5,7 @@ import socket
 import pytest
 from imageine.runner.doctor.site import Site
 from imageine.runner.engines import comfyui as places
+from imageine.runner.engines import embedded
 from support.toy_comfyui import make_comfyui
 
 
@@ -13,7 +14,15 @@ def bare_machine(monkeypatch, tmp_path):
     for name in ("COMFYUI_DIR", "IMAGEINE_SERVER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("IMAGEINE_MODELS", raising=False)
     monkeypatch.setattr(places, "DEFAULT_SERVER", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setattr(embedded, "missing_packages", lambda: ["diffusers"])
+
+
+@pytest.fixture
+def with_engine(monkeypatch):
+    """What the engine without ComfyUI needs is there."""
+    monkeypatch.setattr(embedded, "missing_packages", list)
 
 
 @pytest.fixture

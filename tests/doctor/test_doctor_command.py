@@ -55,7 +55,7 @@ def test_json_has_stable_keys(comfyui):
     assert [entry["name"] for entry in told["checks"] if not entry["name"].startswith("models-")] == NAMES
     assert all(list(entry) == ["name", "status", "found", "next", "details"] for entry in told["checks"])
     assert sum(told["counts"].values()) == len(told["checks"])
-    assert told["next"].startswith("pip install comfy-cli")
+    assert told["next"].startswith("imageine setup")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the Python is a shell script")
@@ -73,7 +73,7 @@ def test_the_worst_comes_first_and_the_last_line_says_what_to_do():
     order = ["problem", "warning", "ok", "skipped"]
     statuses = [line.split()[0] for line in lines[:-1] if not line.lstrip().startswith("->")]
     assert statuses == sorted(statuses, key=order.index)
-    assert lines[-1].startswith("1 problem. First: pip install comfy-cli && comfy install")
+    assert lines[-1].startswith("1 problem. First: imageine setup")
 
 
 def test_both_a_server_and_a_folder(comfyui, packages):

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from imageine.runner.doctor import machine
+from imageine.runner.doctor import machine, serving
+from imageine.runner.engines import comfyui as places
+from imageine.runner.engines import embedded
 from imageine.runner.supported import NODE_PACKAGES, OLDEST_COMFYUI, is_older, required_packages
 from support.sick_pythons import put_isolated_python, put_package, put_python, put_what_nodes_need, torch_code
 from support.told_server import ToldServer
@@ -162,13 +164,43 @@ def test_comfyui_of_another_version(site, comfyui, text, status):
 
 def test_no_comfyui(site, tmp_path, monkeypatch):
     check = machine.check_comfyui(site())
-    assert check.status == "problem" and check.next.startswith("pip install comfy-cli && comfy install")
+    assert check.status == "problem" and check.next.startswith("imageine setup")
     with ToldServer() as server:
         assert machine.check_comfyui(site(server.url)).status == "skipped"
     check = machine.check_comfyui(site(comfyui=tmp_path))
     assert check.status == "problem" and "has no main.py" in check.found and check.next
     monkeypatch.setenv("COMFYUI_DIR", str(tmp_path))
     assert "COMFYUI_DIR" in machine.check_comfyui(site()).found
+
+
+def test_no_comfyui_but_the_engine_without_one(site, comfyui, with_engine, monkeypatch):
+    check = machine.check_comfyui(site())
+    assert check.status == "warning" and check.next.startswith("imageine setup")
+    with ToldServer() as server:
+        assert not site(server.url).uses_embedded
+    assert not site(comfyui=comfyui).uses_embedded
+    named = site("http://127.0.0.1:1")
+    assert not named.uses_embedded and serving.check_server(named).status == "problem"
+    monkeypatch.setenv("IMAGEINE_SERVER", "embedded")
+    assert site().uses_embedded and not site(comfyui=comfyui).uses_embedded
+
+
+@shell
+def test_the_engine_without_comfyui_needs_torch(site, with_engine, tmp_path, monkeypatch):
+    python = put_python(tmp_path / "broken", "exit 1")
+    monkeypatch.setattr(places, "choose_python", lambda folder: python)
+    assert machine.check_torch(site()).status == "problem"
+    monkeypatch.setattr(embedded, "missing_packages", lambda: ["torch"])
+    assert machine.check_torch(site()).status == "warning"
+
+
+def test_the_engine_without_comfyui_is_asked_for(site, comfyui, monkeypatch):
+    monkeypatch.setenv("COMFYUI_DIR", str(comfyui))
+    check = machine.check_comfyui(site("embedded"))
+    assert check.status == "problem" and "diffusers" in check.found and "imageine[embedded]" in check.next
+    assert serving.check_server(site("embedded")).status == "skipped"
+    monkeypatch.setattr(embedded, "missing_packages", list)
+    assert machine.check_comfyui(site("embedded")).status == "ok"
 
 
 # This extension in custom_nodes

@@ -115,6 +115,17 @@ def test_without_a_comfyui(site):
     assert {entry.status for entry in storage.check_models(storage.Models(site()))} == {"skipped"}
 
 
+def test_models_of_the_engine_without_comfyui(site, with_engine, comfyui, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEINE_MODELS", str(tmp_path / "own"))
+    first = check(storage.Models(site()), "models-simple")
+    assert first.status == "problem" and first.next == "imageine models pull simple"
+    assert check(storage.Models(site()), "write-models").details["path"].startswith(str(tmp_path / "own"))
+    put_files(tmp_path / "own", "simple")
+    assert check(storage.Models(site()), "models-simple").status == "ok"
+    monkeypatch.setenv("COMFYUI_DIR", str(comfyui))  # asked for by name, it shares the models of a ComfyUI
+    assert site("embedded").folders.root == comfyui / "models"
+
+
 def test_an_unreadable_configuration_is_the_finding(site, comfyui):
     from imageine.runner.doctor.check import guarded
 
