@@ -154,7 +154,7 @@ def _decide(prompt: str, reference: bool, clip=None, found: list[str] | None = N
     if not has_word(prompt):
         raise ValueError(_wordless(prompt))
     decision = route(prompt, reference=reference, found=found)
-    if _sure(decision):
+    if clip is not None and _sure(decision):
         return decision
     encoder = _installed_encoder() if clip is None else _clip_encoders.setdefault(clip, ClipEncoder(clip))
     return decision if encoder is None else route(prompt, reference=reference, found=found, encoder=encoder)

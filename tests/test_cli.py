@@ -49,6 +49,15 @@ def error_in(result) -> dict:
     return json.loads(result.stdout)["error"]
 
 
+def test_help_starts_without_what_it_does_not_need():
+    """What makes the difference between a tenth of a second and half of one (benchmarks/overhead.py)."""
+    code = "import sys; from imageine.runner.cli import app; app(standalone_mode=False); print('loaded', *sys.modules)"
+    for command in (["--help"], ["run", "--help"], ["models", "--help"]):
+        done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
+        loaded = done.stdout.split("loaded ")[1].split()
+        assert not {"rich", "requests", "urllib3", "websocket", "PIL", "yaml", "huggingface_hub"} & set(loaded)
+
+
 def test_help_names_every_command():
     result = imageine("--help")
     assert result.exit_code == 0

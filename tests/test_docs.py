@@ -17,7 +17,7 @@ def read(name: str) -> str:
 
 
 def test_every_error_code_is_documented_with_its_meaning():
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", read("docs/runner.md"), re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", read("docs/runner.md").split("## Errors")[1], re.MULTILINE))
     assert rows == errors.CODES
 
 
@@ -59,3 +59,10 @@ def test_inputs_that_the_documents_name_exist():
     for page in PAGES:
         for name in re.findall(r"--set (\w+)=", page.read_text(encoding="utf-8")):
             assert name in names, f"{page.name}: {name}"
+
+
+def test_tests_that_the_documents_name_exist():
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for page in PAGES:
+        for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")):
+            assert f"def {name}(" in code, f"{page.name}: {name}"

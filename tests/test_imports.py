@@ -39,6 +39,7 @@ RULES = {
         ("nodes.algorithms.checkpoint_folder", "nodes.algorithms.pretrained"),
     ),
     "nodes/algorithms/routing/classifier.py": Rule(frozenset({"numpy"}), internal=("nodes.algorithms.routing",)),
+    "nodes/algorithms/routing/wording.py": Rule(frozenset({"numpy"}), internal=("nodes.algorithms.routing",)),
     "nodes/algorithms/routing/": Rule(internal=("nodes.algorithms.routing",)),
     "nodes/algorithms/": Rule(
         frozenset({"torch", "numpy", "PIL"}),

@@ -128,7 +128,7 @@ def test_nothing_to_do(prompt, right):
     assert (result.nonsense, result.nonsense_right, result.total) == (1, right, 0)
 
 
-def test_an_encoder_is_asked_about_what_the_rules_leave_open():
+def test_an_encoder_is_asked_about_every_wish_but_nonsense():
     class Counting:
         texts: list = []
 
@@ -140,10 +140,10 @@ def test_an_encoder_is_asked_about_what_the_rules_leave_open():
             return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     encoder = Counting()
-    evaluate([wish()], encoder=encoder)
-    assert "make the car blue" not in encoder.texts
-    evaluate([wish("something odd about the lorem")], encoder=encoder)
-    assert "something odd about the lorem" in encoder.texts
+    evaluate([wish("blue for the odd lorem")], encoder=encoder)
+    assert "blue for the odd lorem" in encoder.texts
+    evaluate([wish('{"zxqv": [1, 2]}')], encoder=encoder)
+    assert not any("zxqv" in text for text in encoder.texts)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import weakref
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import imageine
 import numpy as np
 import pytest
-from imageine.nodes.algorithms.routing import CATEGORIES, classifier, refine, route
+from imageine.nodes.algorithms.routing import CATEGORIES, classifier, following, refine, route, wording
 from imageine.nodes.algorithms.routing.decision import new_edit
 from imageine.nodes.algorithms.routing.encoder import ClipText, MiniLM, load_encoder
 
@@ -72,37 +73,70 @@ def test_it_is_right_about_wishes_it_was_not_shown(minilm, figures):
         f"router, MiniLM alone on {len(wishes)} develop wishes: category {right.mean():.1%}, controls {controls:.1%}; "
         f"it said {said.mean():.1%}; of what it was over 80 % sure of, {right[said > 0.8].mean():.1%} right"
     )
-    assert right.mean() > 0.7 and controls > 0.8
+    assert right.mean() > 0.85 and controls > 0.9
     assert abs(said.mean() - right.mean()) < 0.1, "its probabilities are not its rate of being right"
 
 
 def test_it_helps_the_rules_with_wishes_new_to_both(minilm, figures, monkeypatch):
-    """The examples, half of them read by a head that was trained on the other half, and the other way round."""
-    written = [(text, label) for label, texts in classifier.examples().items() for text in texts]
+    """Examples read by a head that was trained on the half that they are not in, and the other way round."""
+    known = classifier.examples()
     right = {"rules": [], "both": []}
     for part in (0, 1):
-        others = {label: texts[1 - part :: 2] for label, texts in classifier.examples().items()}
+        others = {label: texts[1 - part :: 2] for label, texts in known.items()}
         monkeypatch.setitem(classifier._trained, minilm, classifier.Classifier(minilm, others))
-        for text, label in written[part::2]:
+        for text, label in [(text, label) for label, texts in known.items() for text in texts[part::8]]:
             for name, encoder in (("rules", None), ("both", minilm)):
                 decision = route(text, reference=True, encoder=encoder)
                 right[name].append((decision.category == label, decision.controls == CATEGORIES[label]))
     rules, both = (np.mean(right[name], axis=0) for name in ("rules", "both"))
     figures(
-        f"router on {len(written)} examples, in two halves: rules alone category {rules[0]:.1%}, controls "
+        f"router on {len(right['both'])} examples, in two halves: rules alone category {rules[0]:.1%}, controls "
         f"{rules[1]:.1%}; with MiniLM trained on the other half {both[0]:.1%}, {both[1]:.1%}"
     )
     assert both[0] > rules[0] and both[1] >= rules[1]
 
 
-def test_an_encoder_that_tells_nothing_apart_says_so_and_changes_nothing():
-    encoder = Fixed()
-    trained = classifier.Classifier(encoder)
-    assert trained.loss > 2.2  # log 10 is 2.30
-    reading = trained.read(encoder.encode(["make the car blue"])[0])
-    assert sum(reading.probabilities.values()) == pytest.approx(1) and max(reading.probabilities.values()) < 0.25
-    edit = guess()
-    assert refine.refine(edit, "make the car blue", encoder=encoder).category == edit.category
+def test_an_encoder_that_tells_nothing_apart_leaves_the_words_to_speak(minilm):
+    """It is worth less than one that understands, and no worse than the words alone."""
+    trained, understands = classifier.Classifier(Fixed()), classifier.Classifier(minilm)
+    assert understands.loss < trained.loss < 1  # log 10 is 2.30
+    text = "let the wheelbarrow be green"
+    reading = trained.read(text, Fixed().encode([text])[0])
+    assert sum(reading.probabilities.values()) == pytest.approx(1) and reading.probabilities["colour"] > 0.5
+
+
+@pytest.mark.parametrize("parts", [wording.words, wording.word_classes])
+def test_the_words_of_a_text_are_a_row_of_length_one(parts):
+    texts = ["make the car blue", "make the door green", "remove the car"]
+    counts = wording.Counts(parts, texts)
+    assert counts.rows.shape[0] == 3 and counts.rows.dtype == np.float32
+    assert np.allclose(np.linalg.norm(counts.rows, axis=1), 1) and np.allclose(counts.of(texts[1]), counts.rows[1])
+    assert not counts.of("").any() or parts is wording.word_classes
+
+
+def test_words_count_by_their_class_and_in_their_order():
+    first, alike, typo = (wording.word_classes(f"put her in a {word}") for word in ("parka", "cardigan", "cardigna"))
+    assert len(first & alike) > 10 and first != wording.word_classes("parka in a her put")
+    assert alike == typo, "a typo is read as the word that is meant"
+    assert "instead of" in wording.words("a bench instead of the sofa")
+
+
+def test_the_stored_vectors_are_what_minilm_says_of_the_examples(minilm):
+    """``IMAGEINE_UPDATE=1`` writes them anew: after every change of the examples."""
+    texts = [text for found in classifier.examples().values() for text in found]
+    if os.environ.get("IMAGEINE_UPDATE"):
+        classifier.store_vectors(minilm, texts, minilm.stored)
+    stored = classifier.stored_vectors(minilm, texts)
+    assert stored is not None, "The examples have changed: run this test with IMAGEINE_UPDATE=1."
+    assert np.allclose(np.linalg.norm(stored, axis=1), 1, atol=1e-5)
+    some = range(0, len(texts), 20)
+    # int8 layers differ a little between processors, and with the batch.
+    assert (stored[list(some)] * minilm.encode([texts[index] for index in some])).sum(1).min() > 0.97
+
+
+def test_vectors_of_other_examples_are_not_taken(minilm):
+    assert classifier.stored_vectors(minilm, ["make the car blue"]) is None
+    assert classifier.stored_vectors(Fixed(), ["make the car blue"]) is None
 
 
 def test_examples_are_encoded_once_and_go_with_their_encoder():
@@ -128,17 +162,18 @@ def test_the_examples_cover_the_categories_alike_and_once():
     assert list(found) == list(CATEGORIES)
     texts = [text for category in found.values() for text in category]
     assert len({text.casefold() for text in texts}) == len(texts)
-    assert {len(category) for category in found.values()} == {46}
+    assert min(len(category) for category in found.values()) >= 180
 
 
-def test_sure_rules_are_not_asked_again():
-    class Never:
-        def encode(self, texts):
-            raise AssertionError("asked")
-
-    edit = guess(confidence=0.9)
-    assert refine.refine(edit, "make the car blue", encoder=Never()) is edit
+def test_without_an_encoder_nothing_changes():
     assert refine.refine(guess(), "make the car blue") == guess()
+
+
+def test_the_surer_the_rules_the_more_it_takes_to_overrule_them(minilm):
+    wish = "the wall could be nicer"
+    said = [refine.refine(guess("material", "wall", "nicer wall", sure), wish, encoder=minilm) for sure in (0.3, 0.95)]
+    share = [edit.confidence if edit.category == "material" else 1 - edit.confidence for edit in said]
+    assert share[0] < share[1]
 
 
 @pytest.mark.parametrize(
@@ -181,10 +216,27 @@ def test_a_removal_paints_what_is_left_and_takes_no_reference(minilm):
     assert back.category == "clothes" and back.prompt == "put him in a velvet robe" and back.use_reference
 
 
-def test_without_a_target_only_what_needs_none_is_chosen(minilm):
-    """A colour of nothing cannot be painted."""
-    found = refine.refine(guess("light", "", "blue", 0.4), "make the car blue", encoder=minilm)
-    assert found.whole_image and found.category in {"light", "restyle"} or found.target
+@pytest.mark.parametrize(
+    ("category", "target", "wish", "new"),
+    [
+        ("light", "chair", "softer light", ""),
+        ("background", "dog", "put the dog under a starry sky", "sky"),
+        ("background", "dog", "the dog in Paris", "background"),
+        ("clothes", "t-shirt", "swap the T-shirt for a blouse", "t-shirt"),
+        ("clothes", "driver", "the driver needs a helmet", "head"),
+        ("clothes", "", "something elegant", "clothes"),
+        ("appearance", "", "her lips in coral", "lips"),
+        ("appearance", "", "younger", "face"),
+        ("person", "", "the waiter becomes a penguin", "waiter"),
+        ("colour", "it", "blue for the car", "car"),
+        ("object", "background", "a swan on the pond", "swan"),
+        ("object", "teapot", "a kettle rather than the teapot", "teapot"),
+        ("colour", "", "softly", None),
+    ],
+)
+def test_the_target_follows_the_category(category, target, wish, new):
+    edit = new_edit("material", target, "new", confidence=0.3, reasons=())
+    assert following.new_target(edit, wish, category) == new
 
 
 def test_auto_is_minilm_where_it_is_installed(minilm):
@@ -246,9 +298,9 @@ def test_clip_is_what_transformers_gives(clip_folder):
         assert np.allclose(row, wanted.numpy(), atol=1e-5)
 
 
-def test_a_clip_of_random_weights_never_overrules(clip_folder):
-    edit = guess(confidence=0.5)
-    assert refine.refine(edit, "remove the lamp", encoder=load_encoder(clip_folder)).category == "colour"
+def test_a_clip_serves_as_any_encoder_does(clip_folder):
+    found = refine.refine(guess(confidence=0.2), "remove the lamp from the table", encoder=load_encoder(clip_folder))
+    assert found.category in CATEGORIES and 0 < found.confidence < 1
 
 
 def test_a_clip_without_its_tokenizer_is_refused(clip_folder, tmp_path):

@@ -9,7 +9,8 @@ from imageine.nodes.algorithms.routing import CATEGORIES, Decision, has_word, ro
 from imageine.nodes.algorithms.routing.decision import WITHOUT_REFERENCE, new_edit
 from imageine.nodes.algorithms.routing.languages import grammar_of, language_of
 from imageine.nodes.algorithms.routing.lexicon import edit_distance, english, singular
-from imageine.nodes.algorithms.routing.noun_phrases import Phrase, look_kind, split_look
+from imageine.nodes.algorithms.routing.looks import look_kind, split_look
+from imageine.nodes.algorithms.routing.noun_phrases import Phrase
 from imageine.nodes.algorithms.routing.patterns import line_of, rules
 from imageine.nodes.algorithms.routing.text import LONGEST, normalised
 

@@ -135,6 +135,14 @@ def test_a_step_that_fails_is_told_with_its_last_words(machine, said, hint):
     assert not machine.folder.exists()
 
 
+def test_the_cause_far_above_the_last_words(machine):
+    machine.put_comfy(
+        f'echo "{OFFLINE}"', "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo frame $i; done", "exit 1"
+    )
+    told = setup().stderr.split("Error")[1]
+    assert OFFLINE in told and "needs the network" in told and "frame" not in told
+
+
 def test_no_comfyui_though_all_went_well(machine):
     machine.put_comfy("exit 0")
     result = setup()

@@ -85,11 +85,11 @@ class Channel:
 
     def wake(self) -> bool:
         """Keep frames from now on. False when the connection was lost meanwhile."""
-        self._preview, self._resting = None, False
         with contextlib.suppress(queue.Empty):
             while self._frames.get_nowait() is not _CLOSED:
                 pass
             return False
+        self._preview, self._resting = None, False
         return self._is_alive
 
     @property

@@ -1,6 +1,5 @@
 """Install a ComfyUI through comfy-cli, and this extension into it."""
 
-import collections
 import os
 import platform
 import shlex
@@ -71,7 +70,7 @@ class Setup:
         flag = f"--{self.gpu or _own_gpu()}"
         comfy = self._comfy()
         command = [comfy, "--skip-prompt", "--workspace", str(folder), "install", "--version", "latest", flag]
-        self._do(f"Installing ComfyUI in {folder}: some gigabytes, minutes", command)
+        self._do(f"Installing ComfyUI in {folder}", command)
         if not self.dry_run and not places.is_comfyui(folder):
             message = f"comfy-cli ended without an error, but there is no ComfyUI in {folder}."
             raise ServerError("setup_failed", message, f"Look at what it says: {shlex.join(command)}")
@@ -123,7 +122,7 @@ class Setup:
             self.show(shlex.join(command))
             return
         self.tell(f"{what} ...")
-        last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+        lines: list[str] = []
         environment = os.environ | {"DO_NOT_TRACK": "1"}  # whoever agrees to comfy-cli's telemetry does so there
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         try:
@@ -131,20 +130,22 @@ class Setup:
                 command, **pipes, env=environment, text=True, encoding="utf-8", errors="replace"
             ) as process:
                 for line in process.stdout:
-                    last.append(line.rstrip())
+                    lines.append(line.rstrip())
                     self.tell(line.rstrip())
         except OSError as error:
-            raise self._failure(what, command, str(error)) from error
+            raise self._failure(what, command, [str(error)]) from error
         if process.returncode:
-            raise self._failure(what, command, "\n".join(last), process.returncode)
+            raise self._failure(what, command, lines, process.returncode)
 
-    def _failure(self, what: str, command: list[str], said: str, status: int | None = None) -> ServerError:
+    def _failure(self, what: str, command: list[str], lines: list[str], status: int | None = None) -> ServerError:
         ended = "" if status is None else f" (exit status {status})"
         hint = f"Run it yourself to see all that it says: {shlex.join(command)}"
-        if any(mark in said.lower() for mark in _NO_NETWORK):
-            hint = (
-                f"It needs the network, or a mirror that pip and git are set up for. The command: {shlex.join(command)}"
-            )
+        said = "\n".join(lines[-LAST_LINES:])
+        # The cause is often far above a traceback.
+        causes = [line for line in lines if any(mark in line.lower() for mark in _NO_NETWORK)]
+        if causes:
+            said = said if causes[0] in lines[-LAST_LINES:] else causes[0].strip()
+            hint = f"It needs the network, or a mirror for pip and git. The command: {shlex.join(command)}"
         details = {"command": command, "status": status, "output": said}
         return ServerError("setup_failed", f"{what} failed{ended}:\n{said}\n", hint, details)
 

@@ -87,7 +87,7 @@ def test_what_is_switched_off_is_not_run(client, photos, suit):
 def test_without_controls_it_is_simple_edit(client, photos, suit):
     off, _ = run(client, photos["astronaut"], mask=suit, settings={"use_pose": False, "use_depth": False})
     simple = edit(photos["astronaut"], "put her in a navy suit", client=client, mask=suit, seed=1, steps=3,
-                  settings=QUICK)  # fmt: skip
+                  workflow="Simple Edit", settings=QUICK)  # fmt: skip
     assert np.array_equal(pixels(off.image), pixels(simple.image))
 
 

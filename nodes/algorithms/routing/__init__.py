@@ -1,6 +1,17 @@
 """The router: how to do a wish. Rules first, then a text encoder and what was found in the photo, where given."""
 
-from .decision import CATEGORIES, COMPLEX, DEPTH, POSE, SIMPLE, WHOLE_IMAGE_DENOISE, Decision, Edit, TextEncoder
+from .decision import (
+    CATEGORIES,
+    COMPLEX,
+    DEPTH,
+    POSE,
+    SIMPLE,
+    WHOLE_IMAGE_DENOISE,
+    Decision,
+    Edit,
+    TextEncoder,
+    no_edit,
+)
 from .router import route
 from .text import has_word
 
@@ -15,5 +26,6 @@ __all__ = [
     "Edit",
     "TextEncoder",
     "has_word",
+    "no_edit",
     "route",
 ]

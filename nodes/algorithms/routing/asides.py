@@ -7,13 +7,18 @@ _REFERENCES = (
     r"(?:references?|ref|reference_image|reference_photo|reference_picture|second_image|second_photo|second_picture|"
     r"second_pic|other_image|other_photo|other_picture|attached_photo|attached_image|attachment|swatch|moodboard|"
     r"mood_board|ref_image|ref_pic|ref_photo|inspo|(?:catalogue|catalog|shop|product|inspiration|example|sample|"
-    rf"uploaded|attached|other|second|2nd) {_PICTURE})"
+    rf"uploaded|attached|other|second|2nd) (?:{_PICTURE}|upload|file|frame|one)|{_PICTURE} (?:one|two|a|b|\d))(?:'s)?"
 )
 _MENTION = re.compile(
     r"(?:\b(?:from|in|of|on|like|as in|shown in|that is in|as shown in|like in|to|with|as|using|based on|by) )?"
     r"(?:the one |one )?(?:from |in |of |on )?(?:the |this |that |my |our |an |a )?(?:\S+ )?" + _REFERENCES + " "
 )
-_STANDS_FOR_OLD = re.compile(r"\b(?:one in|one from|the object in)\b")
+_ONE_THERE = re.compile(
+    r"(?:\b(?:the|that) )?(?:one|object) (?:\S+ )?(?:from|in|of|on) (?:the |this |that |my |our |an |a )?(?:\S+ )?"
+    + _REFERENCES
+    + " "
+)
+_STANDS_FOR_OLD = re.compile(r"\b(?:one in|one from|one on|one of|the object in)\b")
 # In the text as it was typed, not yet cut into words.
 _OTHER = rf"(?:(?:reference|ref|second|other|attached|example)(?: {_PICTURE})?)"
 _IGNORED = re.compile(
@@ -23,8 +28,8 @@ _IGNORED = re.compile(
 )
 _PURPOSES = (
     re.compile(
-        r" (?:so (?:that|the|we|i|it|my|people|they|he|she|as)|because|since|before (?:i|we)|in order to|which is|"
-        r"as for|to (?:match|fit|suit|see (?:if|how|what)|go with|make it)) .*$"
+        r" (?:so (?:that|the|we|i|it|my|people|they|he|she|as)|because|since|before (?:i|we|it|this|the|my|our)|"
+        r"in order to|which is|as for|to (?:match|fit|suit|see (?:if|how|what)|go with|make it)) .*$"
     ),
     re.compile(
         r" for (?:my|the|our|a|an|his|her|its) (?:\S+ ){0,4}?(?:listing|shop|store|website|site|cv|card|party|shower|"
@@ -52,7 +57,10 @@ def ignores_reference(text: str) -> bool:
 
 def without_reference(line: str) -> str:
     """The line without mentions of the reference; "the one in the reference" leaves "one"."""
-    plain = _MENTION.sub("one " if _STANDS_FOR_OLD.search(line) else "", " " + line).lstrip()
+    if _STANDS_FOR_OLD.search(line):
+        plain = _ONE_THERE.sub("one ", " " + line).lstrip()
+    else:
+        plain = _MENTION.sub("", " " + line).lstrip()
     return re.sub(r"\s+", " ", plain) or line
 
 

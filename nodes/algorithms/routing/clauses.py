@@ -19,8 +19,24 @@ _STAYS = re.compile(
     r"as is|may change|should change|has to stay|must not change|same (?:pose|way|stance|shape|lighting))\b"
 )
 
-_CLAUSE_WORDS = frozenset({"should", "shall", "must", "gone", "removed", "painted", "instead", "becomes", "needs"})
+_CLAUSE_WORDS = frozenset(
+    {"would", "should", "shall", "must", "gone", "removed", "painted", "instead", "becomes", "needs", "need"}
+)
 
+_SUBJECTS = frozenset({"it", "that", "this", "they", "these", "those", "he", "she"})
+_OPENINGS = frozenset(
+    {
+        ("any", "chance"),
+        ("any", "way"),
+        ("is", "there"),
+        ("how", "about"),
+        ("what", "about"),
+        ("what", "if"),
+        ("no", "more"),
+    }
+)
+_ARTICLES = frozenset({"the", "a", "an", "my", "his", "her", "our", "their"})
+_MODALS = frozenset({"should", "shouldn't", "must", "needs", "need", "has", "have", "can", "could", "ought", "would"})
 
 # After these a comma divides no edits: "instead of the sofa, put a bench".
 _INSTEAD = frozenset(
@@ -100,6 +116,8 @@ def _pieces(words: list[str], grammar: Grammar) -> list[tuple[bool, Words]]:
         word = words[index]
         if word == "," and _adjectives(pieces[-1][1], words, index):
             pass
+        elif word == "," and words[index + 1 : index + 2] == ["into"]:
+            pass  # "get me out of that anorak, into a coat"
         elif word == "," and tuple(pieces[-1][1][:2]) in _INSTEAD:
             pieces[-1][1].append(word)
         elif word in (",", ":") and not _is_label(pieces[-1][1], words, index, grammar):
@@ -146,6 +164,14 @@ def _is_small_clause(words: list[str], index: int, before: list[str]) -> bool:
         return False
     if _CLAUSE_WORDS & set(piece) or piece[0] == "no":
         return True
+    turn = next((i for i, word in enumerate(piece) if word in ("to", "in", "into")), 0)
+    if (
+        0 < turn <= 3
+        and len(piece) <= 6
+        and classes(piece[turn - 1]) & NOUNS
+        and classes(piece[-1]) & {"colour", "material"}
+    ):
+        return True  # "napkin to rust", "ear cushions in suede"
     if piece[0] in ("the", "my", "her", "his", "our") and len(piece) > 2:
         last = classes(piece[-1])
         return bool(last & LOOKS) and not last & NOUNS and any(classes(word) & NOUNS for word in piece[1:-1])
@@ -169,15 +195,41 @@ def _is_label(piece: list[str], words: list[str], index: int, grammar: Grammar) 
     """ "bench: mossy stone": a colon after a short name of a thing."""
     if words[index] != ":" or not piece or len(piece) > 4 or _begins_clause(words, index + 1, grammar):
         return False
+    if _MODALS & set(words[index + 1 : index + 8]):
+        return False
     return bool(classes(piece[-1]) & NOUNS) and piece[-1] not in ("shot", "photo", "picture", "image")
+
+
+def _is_verb_before_a_thing(words: list[str], index: int) -> bool:
+    """ "and varnish the gate": an unknown word before an article."""
+    following = words[index + 1] if index + 1 < len(words) else ""
+    return following in _ARTICLES and words[index].isalpha() and not classes(words[index])
 
 
 def _begins_clause(words: list[str], index: int, grammar: Grammar) -> bool:
     while index < len(words) and words[index] in _SKIPPED:
         index += 1
-    if index >= len(words) or words[index] not in grammar.starters:
+    if index >= len(words):
         return False
+    if tuple(words[index : index + 2]) in _OPENINGS:
+        return True
+    if words[index] in _SUBJECTS and index + 1 < len(words) and words[index + 1] in _MODALS:
+        return True
+    if words[index] not in grammar.starters:
+        return grammar.language == "en" and _is_verb_before_a_thing(words, index)
     if words[index] not in _AMBIGUOUS:
         return True
     following = words[index + 1] if index + 1 < len(words) else ""
-    return following in DETERMINERS or following in ("him", "her", "it", "them", "me", "up", "us", "in", "out", "off")
+    return following in DETERMINERS or following in (
+        "him",
+        "her",
+        "it",
+        "them",
+        "me",
+        "up",
+        "us",
+        "in",
+        "out",
+        "off",
+        "what's",
+    )

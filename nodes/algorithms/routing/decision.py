@@ -29,7 +29,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 WITHOUT_REFERENCE = frozenset({"removal", "light"})
 #: What is done to the whole photo, without a mask.
 WHOLE_IMAGE = frozenset({"light", "restyle"})
-#: From this confidence on a rule fitted the whole wish, and neither an encoder nor the photo is asked.
+#: From this confidence on a rule fitted the whole wish: no CLIP is loaded for it, and the photo isn't asked.
 SURE = 0.85
 #: How much of the whole photo the simple pipeline paints anew (KSampler's denoise): above this, things begin to move.
 WHOLE_IMAGE_DENOISE = 0.6
@@ -172,3 +172,9 @@ class Decision:
             "category": self.category,
             "edits": [edit.to_dict() for edit in self.edits],
         }
+
+
+def no_edit(wish: str) -> Decision:
+    """For a ``wish`` without a word, which ``route`` refuses: of many wishes in a row it must not stop the others."""
+    edit = new_edit("colour", "", wish, confidence=0.0, reasons=("There is no word in the wish.",))
+    return Decision(wish, (edit,))

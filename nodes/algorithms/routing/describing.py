@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from .changes import change
+from .looks import look_kind, modifiers, split_look
 from .meaning import (
     BACKGROUND,
     GUESS,
@@ -16,20 +17,7 @@ from .meaning import (
     target_words,
     worn_place,
 )
-from .noun_phrases import (
-    DETERMINERS,
-    FACE,
-    GARMENTS,
-    LOOKS,
-    NOUNS,
-    PEOPLE,
-    SCENES,
-    Phrase,
-    classes,
-    look_kind,
-    modifiers,
-    split_look,
-)
+from .noun_phrases import DETERMINERS, FACE, GARMENTS, LOOKS, NOUNS, PEOPLE, SCENES, Phrase, classes
 from .patterns import Frame
 
 Words = tuple[str, ...]
@@ -50,7 +38,10 @@ def describe(frame: Frame) -> Meaning | None:
 def context(frame: Frame) -> Meaning | None:
     """A statement: a guess at most, from what it speaks of."""
     found = describe(Frame("describe", new=frame.new or frame.old))
-    return replace(found, confidence=min(found.confidence, 0.35)) if found else None
+    if found:
+        return replace(found, confidence=min(found.confidence, 0.35))
+    about = Phrase(frame.old or frame.new)
+    return Meaning("colour", target_words(about), new_words(about.words), 0.2, "It states something.")
 
 
 def _describe_result(new: Phrase, words: Words) -> Meaning | None:

@@ -19,6 +19,7 @@ _INSTALL = "Run `pip install 'imageine[router]'`, or name a folder with a CLIP m
 _MINILM_TOKENS = 128  # what it was trained on
 _CLIP_TOKENS = 77  # all its positions
 _BATCH = 32
+_STORED = Path(__file__).with_name("minilm_examples.npz")
 
 
 def load_encoder(name: str | Path = AUTO) -> TextEncoder | None:
@@ -45,8 +46,11 @@ class MiniLM:
     """all-MiniLM-L6-v2 with int8 weights on onnxruntime: 384 numbers a sentence, 128 tokens at most.
 
     Mean over the tokens, then length 1, as sentence-transformers has it. English. Raises ``ValueError`` when its
-    packages are not installed, or broken.
+    packages are not installed, or broken. ``stored``: its vectors of the written examples (``classifier``), which would
+    take it some seconds.
     """
+
+    stored = _STORED
 
     def __init__(self):
         try:

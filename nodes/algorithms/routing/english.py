@@ -7,6 +7,31 @@ from .grammar import load_grammar
 from .patterns import line_of
 
 _REWRITES = (
+    (
+        r"\b(?:um|uh|erm|uhm|hmm|maybe|perhaps|ngl|possibly|preferably|probably|actually|honestly|basically|ideally) ",
+        "",
+    ),
+    (r"\b(?:you know|i think|i guess|if possible|if you can|kind of|sort of|like totally) (?!a |an |the )", ""),
+    (r"(?<=\S )(?:just|still|please|simply|rather) (?=(?:need|needs|has|have|make|be|is|are|was|a|an|the|to)\b)", ""),
+    (
+        r"'s (?=(?:fine|ok|okay|good|great|nice|ugly|not|a|in|on|all|too|so|way|really|very|looking|been|gone) )",
+        " is ",
+    ),
+    (r"\bit's (the (?:\S+ ){1,3})that (?=should|must|needs|has)", r"\1"),
+    (r"\b(?:should of|should've|should have|ought to have) been ", "should be "),
+    (
+        r"\b(it|they|he|she|that|this)(?:'s| is| are| was| were)? (?:supposed|meant|used|intended) to (?=be|have|look)",
+        r"\1 should ",
+    ),
+    (r"\bhow \S+ would (?=an? )", ""),
+    (r"'s just ", " is just "),
+    (r"\b(?:lol|lmao|haha|hehe) (?!$)", ", "),
+    (r"^(?:\S+ ){0,8}(?:asking|asks|asked|wondering|wonders|wonder|know) (?:whether|if) ", ""),
+    (r"\b(she|he|they|it|i|we)'d (?=look|be |suit)", r"\1 would "),
+    (r"\binfront ", "in front "),
+    (r"\bshould not ", "shouldn't "),
+    (r"\bmust not ", "mustn't "),
+    (r"\b(?:like it was before|like before|as before) ", ""),
     (r"\b(?:do not|dont|don't ever|do n't) ", "don't "),
     (r"\b(?:im|i am) ", "i'm "),
     (r"\bgimme ", "give me "),
@@ -32,7 +57,11 @@ _REWRITES = (
     (r"\bhole (?=(?:photo|picture|pic|image|thing|scene|room|house))", "whole "),
     (r"\bform (?=(?:the|my|his|her|this|our) )", "from "),
     (r"\b(?:giv|gve) ", "give "),
-    (r"(?:^|(?<=, ))(?:so )?for (?:my|the|our|a|an) \S+ (?:\S+ )?(?=(?:i|we) (?:need|want|would))", ""),
+    (
+        r"(?:^|(?<=, ))(?:so )?for (?:my|the|our|a|an) (?:\S+ ){1,4}?"
+        r"(?=(?:i|we|make|put|change|turn|swap|replace|remove|give|paint|erase|delete|could|please) )",
+        "",
+    ),
 )
 _REWRITES = tuple((re.compile(pattern), new) for pattern, new in _REWRITES)
 

@@ -3,10 +3,15 @@
 from .grammar import load_grammar
 from .translation import dictionary, plain
 
+_SOFTENING = frozenset(
+    {"bitte", "mal", "doch", "halt", "vielleicht", "lieber", "auch", "gerne", "eher", "wohl", "noch"}
+)
+
 
 def words(tokens: list[str]) -> list[str]:
-    """Umlauts as two letters."""
-    return [plain(token, "de") for token in tokens]
+    """Umlauts as two letters; without words that only soften."""
+    found = [plain(token, "de") for token in tokens]
+    return [word for word in found if word not in _SOFTENING] or found
 
 
 GRAMMAR = load_grammar(

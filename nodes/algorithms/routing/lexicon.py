@@ -31,6 +31,7 @@ _IRREGULAR = {
 }
 _ENGLISH = Path(__file__).with_name("minilm_vocab.txt")
 _SHORTEST_MISSPELT = 4
+_SHORT = 6
 _TWO_EDITS_FROM = 7
 
 
@@ -98,12 +99,20 @@ class Lexicon:
         return {word: rank for rank, word in enumerate(single)}
 
     @cached_property
-    def _shortened(self) -> dict[str, list[str]]:
+    def _by_letter(self) -> dict[str, list[str]]:
         table: dict[str, list[str]] = {}
         for word in self._order:
             if len(word) >= _SHORTEST_MISSPELT - 1:
-                for short in _shorter(word):
-                    table.setdefault(short, []).append(word)
+                table.setdefault(word[0], []).append(word)
+        return table
+
+    @lru_cache(maxsize=64)  # noqa: B019 - the one lexicon lives as long as the program
+    def _shortened(self, letter: str) -> dict[str, list[str]]:
+        """Of the words that begin with ``letter``; made when a misspelt word first asks for it."""
+        table: dict[str, list[str]] = {}
+        for word in self._by_letter.get(letter, ()):
+            for short in _shorter(word):
+                table.setdefault(short, []).append(word)
         return table
 
     def is_word(self, word: str) -> bool:
@@ -121,13 +130,15 @@ class Lexicon:
             return word
         if word in _other_words():
             return word
-        found = {near for short in (word, *_shorter(word)) for near in self._shortened.get(short, ())}
+        tables = [self._shortened(letter) for letter in dict.fromkeys(word[:2])]  # the first two may be swapped
+        found = {near for short in _shorter(word) for table in tables for near in table.get(short, ())}
         ranked = []
         for near in found:
             distance = edit_distance(word, near)
             if self._may_be(word, near, distance):
-                ranked.append((distance, self._order[near], near))
-        return min(ranked)[2] if ranked else word
+                swapped = sorted(word) == sorted(near)
+                ranked.append((distance, not swapped, len(near) <= len(word), self._order[near], near))
+        return min(ranked)[4] if ranked else word
 
     @staticmethod
     def _may_be(word: str, near: str, distance: int) -> bool:
@@ -135,6 +146,9 @@ class Lexicon:
             return True  # two neighbours swapped
         if word[0] != near[0] or len(near) < _SHORTEST_MISSPELT:
             return False
+        if distance == 1 and len(word) <= _SHORT and len(word) >= len(near):
+            # Of a short word a letter was missed or typed twice; another letter makes another word.
+            return len(word) > len(near) and any(a == b for a, b in zip(word, word[1:], strict=False))
         return distance == 1 or (distance == 2 and len(word) >= _TWO_EDITS_FROM)
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from . import lexicon
-from .noun_phrases import DETERMINERS, FACE, GARMENTS, LOOKS, NOUNS, SCENES, Phrase, classes, look_kind
+from .looks import look_kind
+from .noun_phrases import DETERMINERS, FACE, GARMENTS, LOOKS, NOUNS, SCENES, Phrase, classes
 from .text import spoken
 
 Words = tuple[str, ...]
@@ -61,14 +62,18 @@ def worn_place(new: Phrase) -> str:
     return _SPECIAL_PLACES.get(new.head) or next((PLACES[kind] for kind in PLACES if kind in new.kinds), "clothes")
 
 
-def as_clothes(old: Phrase, new: Phrase) -> Meaning:
-    if old.is_any(GARMENTS):
+def as_clothes(old: Phrase, new: Phrase, *, at: Phrase | None = None) -> Meaning:
+    """``at``: what is worn now, where no garment of its name is known."""
+    if at:
+        target = target_words(at)
+    elif old.is_any(GARMENTS):
         target = target_words(old)
     elif old.is_any(frozenset({"body"}) | (FACE & {"face"})) and not new.is_any(frozenset({"upper", "full", "lower"})):
         target = target_words(old)
         target = "shoes" if target in ("feet", "foot") else target
     else:
-        target = worn_place(new)
+        worn = frozenset().union(*(classes(word) for word in new.bare))
+        target = "clothes" if {"upper", "lower"} <= worn else worn_place(new)
     return Meaning("clothes", target, new_words(new.words), 0.93, f'"{spoken(new.core)}" is worn.')
 
 

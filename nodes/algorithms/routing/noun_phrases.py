@@ -13,6 +13,14 @@ _JOINTS = frozenset({"and", "or", ",", "plus"})
 _NEW_PHRASE = frozenset(
     ["the", "a", "an", "my", "his", "her", "our", "their", "i", "we", "he", "she", "they", "you", "its"]
 )
+# No noun phrase goes on after these, whatever stands before.
+_VERBS = frozenset(
+    ["should", "would", "could", "can", "can't", "must", "has", "have", "had", "be", "been", "not", "used", "supposed"]
+    + ["deserves", "deserve", "wants", "want", "needs", "need", "ought", "looks", "reads", "comes", "isn't", "aren't"]
+    + ["it's", "i'd", "i'm", "i'll", "he's", "she's", "they're", "we're", "won't", "doesn't", "don't", "please"]
+)
+_ALL_OF_IT = frozenset({"whole", "entire", "full", "complete", "overall"})
+_ROUND = frozenset({"round", "past", "up", "down", "out"})
 _EMPTY_HEADS = frozenset({"attribute", "part", "quantity"})
 _SIDES = frozenset({"top", "front", "side", "surface", "area"})
 _PICTURES = frozenset({"photo", "picture", "image", "portrait", "pic"})
@@ -35,6 +43,9 @@ NOUNS = frozenset(lexicon.load("nouns")) - _EMPTY_HEADS - {"reference"}
 GARMENTS = frozenset(lexicon.load("places")["worn"])
 FACE = frozenset(lexicon.load("places")["of_a_face"])
 PEOPLE = frozenset({"person", "role"})
+# What compounds written as one word most often end in; "dandelion" is no animal.
+_COMPOUNDED = GARMENTS | {"furniture", "room", "building", "hair", "vehicle"}
+_PERSON_ENDINGS = ("ist", "man", "men", "woman", "women", "boy", "girl", "lady", "maid", "smith", "herd", "keeper")
 SCENES = frozenset({"room", "building", "outdoor", "place_name"})
 
 
@@ -52,9 +63,36 @@ def classes(word: str) -> frozenset[str]:
         return next((known(form) & LOOKS for form in stems if known(form) & LOOKS), frozenset())
     if not found and word.endswith("y") and "material" in known(word[:-1]):
         return frozenset({"material"})  # "silky"
-    if not found and word.endswith(("ist", "woman", "boy", "girl")) and len(word) > 5:
+    if not found and word.endswith(_PERSON_ENDINGS) and len(word) > 5:
         return frozenset({"person"})
-    return found
+    return found or _of_last_part(word)
+
+
+def _of_last_part(word: str) -> frozenset[str]:
+    """The class of an unknown compound written as one word: "greatcoat", "bookstall"."""
+    known = lexicon.english().classes
+    for start in range(3, len(word) - 3):
+        found = known(word[start:]) & _COMPOUNDED
+        if found:
+            return found
+    return frozenset()
+
+
+def finite_verb(words: Words, at: int = 0) -> bool:
+    """Whether a word is the verb of a statement: unknown, in the third person, after a noun, before a preposition.
+
+    ``at``: the only place that counts; 0 for any.
+    """
+    places = [at] if at else range(1, len(words) - 1)
+    return any(
+        words[index].endswith("s")
+        and not words[index].endswith(("'s", "ss"))
+        and not classes(words[index]) & (NOUNS | LOOKS)
+        and bool(classes(words[index - 1]) & NOUNS)
+        and index + 1 < len(words)
+        and bool(classes(words[index + 1]) & {"preposition"})
+        for index in places
+    )
 
 
 @dataclass(frozen=True)
@@ -71,13 +109,18 @@ class Phrase:
             start += 1
         while end > start and (self.words[end - 1] in _JOINTS or self.words[end - 1] in (":", "->")):
             end -= 1
+        for index in range(start + 1, end - 1):
+            if self.words[index] in ("the", "my", "our") and not any(
+                classes(word) & (NOUNS | LOOKS | _EMPTY_HEADS | {"number"}) for word in self.words[start:index]
+            ):
+                return Phrase(self.words[index:end]).bare  # "PBR-wise the shield"
         return self.words[start:end] or self.words[-1:]
 
     @cached_property
     def core(self) -> Words:
         words = self.bare
         for index, word in enumerate(words):
-            if index and (word in _AFTER or (word in _NEW_PHRASE and classes(words[index - 1]) & NOUNS)):
+            if index and (word in _AFTER or self._goes_on(words, index)):
                 core = words[:index]
                 if word == "of" and self._is_empty(core[-1]) and index + 1 < len(words):
                     return Phrase(words[index + 1 :]).core or core
@@ -86,6 +129,24 @@ class Phrase:
                     return (*core, word, *rest) if rest and word in ("and", "or") else rest or core
                 return self._owner(core)
         return self._owner(words)
+
+    @staticmethod
+    def _goes_on(words: Words, index: int) -> bool:
+        """Whether a noun ends the phrase here: "the bloke photobombing", "a ninja mid-trick"."""
+        word = words[index]
+        if word in _VERBS:
+            return True
+        if not classes(words[index - 1]) & NOUNS:
+            return False
+        unknown = not classes(word) & (NOUNS | LOOKS)
+        return (
+            word in _NEW_PHRASE
+            or (word == "front" and words[index + 1 : index + 2] and words[index + 1] in DETERMINERS)
+            or word.startswith("mid-")
+            or (word in _ROUND and index + 1 < len(words))
+            or (unknown and word.endswith("ing") and len(word) > 5)
+            or finite_verb(words[index - 1 :], at=1)
+        )
 
     @staticmethod
     def _describes(core: Words) -> bool:
@@ -99,6 +160,8 @@ class Phrase:
     @classmethod
     def _owner(cls, core: Words) -> Words:
         """ "bathroom tiles' finish", "table top", "the car's colour": the thing, not its attribute or part."""
+        if len(core) > 1 and "person" in classes(core[-2]) and not classes(core[-1]) and core[-1].isalpha():
+            core = core[:-1]  # "aunt edith"
         while len(core) > 1 and cls._is_owned(core[-1], classes(core[-2])):
             core = (*core[:-2], core[-2].removesuffix("'").removesuffix("'s"))
         return core
@@ -135,6 +198,11 @@ class Phrase:
         words = [word for word in self.words if word not in (",", "all")]
         return len(words) == 1 and words[0] in PRONOUNS
 
+    @property
+    def takes_in_all(self) -> bool:
+        """ "the whole porch", "the entire frame"."""
+        return bool(_ALL_OF_IT & set(self.words))
+
     def has(self, *names: str) -> bool:
         """Whether any word of it, not only the head, is of one of these classes."""
         return any(classes(word) & set(names) for word in self.bare)
@@ -142,130 +210,3 @@ class Phrase:
     def is_any(self, names: frozenset[str]) -> bool:
         """Whether the head is of one of these classes."""
         return bool(self.kinds & names)
-
-
-def look_kind(words: Words, *, articled: bool = False) -> str:
-    """Of words that only describe, what they describe: "colour", "material", ...; "" when they name a thing.
-
-    ``articled``: an article stood before them, so that "an orange" and "a rose" are things.
-    """
-    words = tuple(word for word in words if word not in (",", "and", "or", "but", "really", "all", "in", "of", "on"))
-    if not words:
-        return ""
-    *before, head = words
-    kinds = classes(head)
-    if kinds & {"attribute"}:
-        return _strongest(before) or _attribute(head)
-    if before and classes(words[0]) & {"attribute"} and not kinds & LOOKS:
-        return _attribute(words[0])  # "the shade of the card"
-    if head in ("one", "finish") and before:
-        return _strongest(before)
-    thing = kinds & NOUNS
-    if articled and thing and not kinds & {"style"}:
-        return ""
-    if not kinds & LOOKS or (thing and before and not all(classes(word) & LOOKS for word in before)):
-        return ""
-    if kinds & {"degree"} and not kinds & (LOOKS - {"degree"}):
-        return _strongest(before) or ("colour" if before or head in ("pale", "paler", "royal") else "light_adj")
-    kind = _kind(kinds)
-    return (_surface(before) or kind) if kind in ("other_look", "person_adj") else kind
-
-
-def _surface(words: list[str]) -> str:
-    """ "rusty and old": colour or material, where one is among other looks."""
-    kind = _strongest([word for word in words if classes(word) & {"colour", "material"}])
-    return kind if kind in ("colour", "material") else ""
-
-
-def _attribute(word: str) -> str:
-    """What a bare "colour" or "texture" stands for; "look" and "kind" say nothing."""
-    if word in ("colour", "color", "colours", "colors", "shade", "tone", "tint", "hue", "paint"):
-        return "colour"
-    return (
-        "material"
-        if word
-        in (
-            "texture",
-            "pattern",
-            "material",
-            "fabric",
-            "print",
-            "finish",
-            "surface",
-            "motif",
-            "glaze",
-            "stripe",
-            "coating",
-            "covering",
-            "upholstery",
-        )
-        else ""
-    )
-
-
-def _kind(kinds: frozenset[str]) -> str:
-    for name in (
-        "colour",
-        "colour_general",
-        "material",
-        "light_adj",
-        "style",
-        "person_adj",
-        "hair_adj",
-        "garment_adj",
-        "other_look",
-    ):
-        if name in kinds:
-            return "colour" if name == "colour_general" else name
-    return ""
-
-
-def _strongest(words: list[str]) -> str:
-    """The kind that the last describing word before a head gives it."""
-    for word in reversed(words):
-        kind = _kind(classes(word) & LOOKS)
-        if kind:
-            return kind
-    return ""
-
-
-def modifiers(phrase: Phrase) -> str:
-    """The kind of the words before the head of a noun phrase: "" when they are none or unknown."""
-    return _strongest(list(phrase.core[:-1]))
-
-
-def split_look(words: Words) -> tuple[Words, Words]:
-    """ "car bright red" -> "car", "bright red": the longest end made of looks. An unknown last word is a look too."""
-    split = len(words)
-    while split > 1 and _is_look(words[split - 1]):
-        split -= 1
-    while split < len(words) - 1 and words[split] in (*_JOINTS, "in", "with", "all"):
-        split += 1
-    if split < len(words) and words[split - 1] in _JOINTS:
-        split = len(words)
-    if split == len(words) and len(words) > 1 and not classes(words[-1]) & NOUNS:
-        split -= 1
-        while split > 1 and classes(words[split - 1]) & {"degree"}:
-            split -= 1
-    while (
-        split < len(words)
-        and split > 1
-        and not classes(words[split - 1])
-        and any(classes(word) & NOUNS for word in words[: split - 1])
-    ):
-        split -= 1
-    thing = words[:split]
-    while len(thing) > 1 and (
-        thing[-1] in ("look", "appear", "into", "to", "in", "be", "as", "a", "an", "like") or thing[-1] in _JOINTS
-    ):
-        thing = thing[:-1]
-    if all(word in DETERMINERS for word in thing) and not (len(thing) == 1 and thing[0] in PRONOUNS):
-        # "the sky pink": what looks like a look is the thing itself.
-        split += 1
-        thing = words[:split]
-        return (thing, words[split:]) if split < len(words) and classes(thing[-1]) & NOUNS else (words, ())
-    return thing, words[split:]
-
-
-def _is_look(word: str) -> bool:
-    return bool(classes(word) & (LOOKS | {"attribute"})) or word in ("and", "with", "in", "all", "look", "an", "a")

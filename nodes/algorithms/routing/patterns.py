@@ -3,8 +3,9 @@
     "{replace} [out] <old> (with|by) <new>"
 
 A word stands for itself, ``(a|b c)`` for one of several, ``[a]`` for something that may be left out, ``{name}`` for a
-set of words or word sequences, ``<name>`` for one or more words to take out. A construction fits a whole clause.
-The shortest ``<old>`` is taken that lets the rest fit. A clause has at most ``text.LONGEST_CLAUSE`` words and a
+set of words or word sequences, ``*`` for a verb and within a word for any letters (``*ed``), ``<name>`` for one or more
+words to take out, ``<name:the>`` for those that begin with one of ``{the}``. A construction fits a whole clause. The
+shortest ``<old>`` is taken that lets the rest fit. A clause has at most ``text.LONGEST_CLAUSE`` words and a
 construction at most three ``<...>``, so matching is bounded.
 """
 
@@ -12,7 +13,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-_PIECE = re.compile(r"<\w+>|\{\w+\}|[()\[\]|]|[^\s()\[\]|<>{}]+")
+_PIECE = re.compile(r"<\w+(?::\w+)?>|\{\w+\}|[()\[\]|]|[^\s()\[\]|<>{}]+")
+# What stands where a verb is looked for and is none.
+_NO_VERB = (
+    "the a an my his her our your their its this that these those some in on at of from with by for to under over "
+    "behind beside near and or but not no i we he she it they there where what if so as than like instead"
+)
+_ANY_VERB = rf"(?!(?:{_NO_VERB.replace(' ', '|')}|\S+'s) )\S+ "
 _SIGNS = {"(": "(?:", ")": ")", "[": "(?:", "]": ")?", "|": "|"}
 
 
@@ -38,6 +45,11 @@ class Rule:
     expression: re.Pattern
     sure: float
     fixed: Mapping[str, str] = field(default_factory=dict)
+    needed: tuple[frozenset[str], ...] = ()
+
+    def may_fit(self, words: frozenset[str]) -> bool:
+        """Whether a line of these words has one of each set that every line must have which the rule fits."""
+        return all(not some.isdisjoint(words) for some in self.needed)
 
     def match(self, line: str) -> Frame | None:
         """``line``: the clause's words, each followed by one space."""
@@ -56,13 +68,47 @@ def expression(pattern: str, sets: Mapping[str, Iterable[str]]) -> str:
         if piece in _SIGNS:
             pieces.append(_SIGNS[piece])
         elif piece.startswith("<"):
-            pieces.append(rf"(?P{piece}(?:\S+ )+?)")
+            name, _, begin = piece[1:-1].partition(":")
+            ahead = f"(?={expression('{' + begin + '}', sets)})" if begin else ""
+            pieces.append(rf"(?P<{name}>{ahead}(?:\S+ )+?)")
         elif piece.startswith("{"):
             ordered = sorted(sets[piece[1:-1]], key=len, reverse=True)
-            pieces.append("(?:" + "|".join(re.escape(words).replace(r"\ ", " ") + " " for words in ordered) + ")")
+            pieces.append(
+                "(?:"
+                + "|".join(re.escape(words).replace(r"\ ", " ").replace(r"\*", r"\S+") + " " for words in ordered)
+                + ")"
+            )
+        elif piece == "*":
+            pieces.append(_ANY_VERB)
         else:
-            pieces.append(re.escape(piece) + " ")
+            pieces.append(re.escape(piece).replace(r"\*", r"\S+") + " ")
     return "".join(pieces)
+
+
+def needed(pattern: str, sets: Mapping[str, Iterable[str]]) -> tuple[frozenset[str], ...]:
+    """Sets of words of each of which a line must have one: what is neither left out nor taken out."""
+    found: list[frozenset[str]] = []
+    depth, optional, firsts, at_first = 0, 0, set(), True
+    for piece in _PIECE.findall(pattern):
+        if piece in "[]" or optional:
+            optional += (piece == "[") - (piece == "]")
+            continue
+        if piece == "(":
+            depth, firsts, at_first = depth + 1, set() if not depth else firsts, True
+        elif piece == ")":
+            depth -= 1
+            if not depth and "*" not in "".join(firsts):
+                found.append(frozenset(firsts))
+        elif piece == "|":
+            at_first = True
+        else:
+            options = {"*"} if piece.startswith("<") else {piece}
+            options = {words.split()[0] for words in sets[piece[1:-1]]} if piece.startswith("{") else options
+            firsts |= options if depth and at_first else set()
+            at_first = False
+            if not depth and not any("*" in word for word in options):
+                found.append(frozenset(options))
+    return tuple(found)
 
 
 def rules(table: str, sets: Mapping[str, Iterable[str]]) -> tuple[Rule, ...]:
@@ -80,7 +126,7 @@ def rules(table: str, sets: Mapping[str, Iterable[str]]) -> tuple[Rule, ...]:
         operation, _, sure = head.partition(" ")
         fixed = dict([implied.split("=")]) if implied else {}
         regex = re.compile(expression(pattern, sets))
-        found.append(Rule(operation, pattern.strip(), regex, float(sure or 0.92), fixed))
+        found.append(Rule(operation, pattern.strip(), regex, float(sure or 0.92), fixed, needed(pattern, sets)))
     return tuple(found)
 
 

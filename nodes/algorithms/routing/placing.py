@@ -1,8 +1,10 @@
 """Something goes somewhere, onto something or behind it: what that means, by what the two are."""
 
 from .changes import change
+from .looks import look_kind, modifiers
 from .meaning import (
     BACKGROUND,
+    EMPTY_BACKGROUND,
     GUESS,
     LIGHT,
     WHOLE,
@@ -16,7 +18,7 @@ from .meaning import (
     new_words,
     target_words,
 )
-from .noun_phrases import FACE, GARMENTS, NOUNS, PEOPLE, SCENES, Phrase, classes, look_kind, modifiers
+from .noun_phrases import FACE, GARMENTS, NOUNS, PEOPLE, SCENES, Phrase, classes
 from .patterns import Frame
 
 _IN_THE_SKY = frozenset({"clouds", "cloud", "stars", "aurora", "northern_lights", "rainbow", "horizon"})
@@ -60,6 +62,9 @@ def _on_a_body(new: Phrase, place: Phrase) -> Meaning | None:
 
 def _over_all(new: Phrase, place: Phrase) -> Meaning | None:
     """Light, weather, a style, a sky."""
+    everywhere = place.is_any(WHOLE) or place.words[:1] in (("everything",), ("all",)) or place.is_pronoun
+    if everywhere and new.has("light") and not new.is_any(PEOPLE | GARMENTS):
+        return as_light(new.words)
     if place.is_any(LIGHT) and (new.is_any(WHOLE) or new.is_pronoun):
         return as_light(place.words)
     if place.is_any(SCENES) and new.has("style") and not new.is_any(PEOPLE):
@@ -82,10 +87,19 @@ def _over_a_surface(new: Phrase, place: Phrase) -> Meaning | None:
     return None
 
 
+def _stuff(new: Phrase) -> tuple[str, ...]:
+    """ "a lick of sage", "a coat of lime plaster": what goes over the whole surface; empty for a thing."""
+    stuff = new.tail[1:] if new.tail[:1] == ("of",) else ()
+    some = not new.kinds & NOUNS or new.head == "coat"
+    return stuff if some and look_kind(stuff) in ("colour", "material") else ()
+
+
 def _there(new: Phrase, place: Phrase) -> Meaning | None:
     """A thing is added. Where the wish names no place, it is guessed."""
     name = new_words(new.words)
     somebody = place.is_any(PEOPLE) or place.is_pronoun
+    if place.core and _stuff(new):
+        return change(place, _stuff(new))
     if place.core and somebody and not new.kinds & NOUNS:
         return as_clothes(place, new)
     if place.core:
@@ -107,7 +121,9 @@ def _sky_or_background(phrase: Phrase) -> str:
 
 def on(frame: Frame) -> Meaning | None:
     """Without a verb, "<new> on <place>" counts where the place is a thing one knows: not "on Friday"."""
-    place = Phrase(frame.place)
+    place, new = Phrase(frame.place), Phrase(frame.new)
+    if new.is_any(frozenset({"damage"})) and place.kinds & NOUNS:
+        return Meaning("removal", target_words(new), EMPTY_BACKGROUND, 0.7, "Nobody wants it there.")
     return put(frame) if place.kinds & NOUNS or place.is_pronoun else None
 
 
@@ -129,7 +145,15 @@ def _wears(place: Phrase) -> bool:
 def give(frame: Frame) -> Meaning | None:
     """``place`` (somebody, something) gets ``new``."""
     new, place = Phrase(frame.new), Phrase(frame.place)
+    if new.core == ("one",):
+        return None  # "the kids' page needs one": why, not what
+    if new.is_any(BACKGROUND):
+        return as_background(_sky_or_background(new), new.words)
     whole = place.is_any(WHOLE) or place.words[:1] in (("it",), ("this",))
+    if place.is_any(FACE) and not new.is_any(GARMENTS):
+        return as_appearance(place, (*new.bare, place.head))
+    if place.is_any(SCENES) and new.has("style"):
+        return as_restyle(place, frame.new)
     if place.is_any(SCENES) or whole:
         if new.is_any(LIGHT) or new.has("light_adj"):
             return as_light(frame.new)
@@ -137,6 +161,8 @@ def give(frame: Frame) -> Meaning | None:
             return as_restyle(place, frame.new)
         if whole and not new.kinds & NOUNS:
             return as_light(frame.new, sure=GUESS)
+    if place.core and _stuff(new):
+        return change(place, _stuff(new))
     if new.is_any(frozenset({"attribute"})) or look_kind(new.bare) in ("material", "colour"):
         return change(place, frame.new)
     return put(frame)

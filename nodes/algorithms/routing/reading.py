@@ -1,31 +1,26 @@
 """One clause read by a grammar: what says nothing is taken off, then the first construction that fits is taken."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from .antecedents import Antecedents, Reading
 from .asides import INSTEAD, LEADING_VERBS, OPENING_INSTEAD, without_purpose, without_reference
 from .changes import change
 from .clauses import Clause
 from .english import clause_words
 from .grammar import Grammar
-from .meaning import GUESS, Meaning
-from .noun_phrases import DETERMINERS, GARMENTS, NOUNS, PRONOUNS, Phrase, classes, look_kind, split_look
+from .looks import look_kind, split_look
+from .meaning import GUESS, as_light
+from .noun_phrases import GARMENTS, NOUNS, Phrase, classes
 from .operations import meaning_of
 from .patterns import Frame, line_of
 
 Words = tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class Reading:
-    """A frame and what it means. ``words`` are the clause's, without openers."""
-
-    frame: Frame
-    meaning: Meaning
-    words: Words
-    sentence: int = 0
+_ARTICLES = frozenset({"le", "la", "les", "el", "los", "las", "der", "die", "das", "den", "dem", "des"})
+_FINITE = frozenset({"is", "are", "was", "were", "looks", "has", "should", "must", "needs"})
 
 
-def read(clause: Clause, grammar: Grammar, antecedents: "Antecedents") -> list[Reading]:
+def read(clause: Clause, grammar: Grammar, antecedents: Antecedents) -> list[Reading]:
     """The edits of one clause, most often one; none when it says nothing that can be done."""
     line = stripped(line_of(clause_words(clause.words)), grammar)
     if not line:
@@ -34,15 +29,16 @@ def read(clause: Clause, grammar: Grammar, antecedents: "Antecedents") -> list[R
     if not found:
         found = antecedents.described(tuple(line.split()))
     if clause.extra and (not found or found[0].meaning.confidence < GUESS):
-        found = _with_extra(line, clause.extra) or found
+        thing = found[0].frame.old if found and found[0].frame.old else tuple(line.split())
+        found = _with_extra(thing, clause.extra) or found
     both = _two_edits(line, found, grammar, antecedents)
     return both or found
 
 
-def _with_extra(line: str, extra: Words) -> list[Reading]:
+def _with_extra(words: Words, extra: Words) -> list[Reading]:
     """ "plate, rough stoneware glaze": a thing, and after the comma its look."""
-    thing, look = Phrase(tuple(line.split())), extra[1:]
-    meaning = change(thing, look) if thing.kinds & NOUNS and look_kind(look) else None
+    thing, look = Phrase(words), extra[1:]
+    meaning = change(thing, look) if (thing.kinds & NOUNS or not thing.kinds) and look_kind(look) else None
     frame = Frame("become", old=thing.words, new=look, rule="<old> , <new>", sure=0.8)
     return [Reading(frame, replace(meaning, confidence=0.8), thing.words)] if meaning else []
 
@@ -65,7 +61,7 @@ def stripped(line: str, grammar: Grammar) -> str:
     return line
 
 
-def _read_line(line: str, grammar: Grammar, antecedents: "Antecedents") -> list[Reading]:
+def _read_line(line: str, grammar: Grammar, antecedents: Antecedents) -> list[Reading]:
     plain = without_reference(line) if grammar.language == "en" else line
     found = _instead(plain, grammar, antecedents) if grammar.language == "en" else None
     if found is None:
@@ -75,19 +71,41 @@ def _read_line(line: str, grammar: Grammar, antecedents: "Antecedents") -> list[
     return [found] if found else []
 
 
-def _first_rule(line: str, grammar: Grammar, antecedents: "Antecedents") -> Reading | None:
+def _first_rule(line: str, grammar: Grammar, antecedents: Antecedents) -> Reading | None:
+    words = frozenset(line.split())
     for rule in grammar.rules:
-        frame = rule.match(line)
+        frame = rule.match(line) if rule.may_fit(words) else None
         if frame is None:
             continue
-        frame = antecedents.resolved(translated(frame, grammar))
+        if frame.operation in ("suggest", "exchange"):
+            suggested = _suggested(frame, grammar, antecedents)
+            if suggested:
+                return suggested
+            continue
+        if frame.old[:1] and frame.old[0] in _FINITE:
+            continue  # "wrap is too glossy": the verb of the construction is the subject here
+        named = translated(frame, grammar)
+        frame = antecedents.resolved(named)
         meaning = meaning_of(frame)
         if meaning is not None:
+            meaning = antecedents.worn_before(meaning)
             meaning = replace(meaning, confidence=meaning.confidence * grammar.trust)
-            return Reading(frame, meaning, tuple(line.split()))
-        if frame.operation == "context":
-            return None
+            refers = frame.old != named.old and Phrase(named.old).words[0] in ("it", "them", "that", "this")
+            return Reading(frame, meaning, tuple(line.split()), refers=refers)
     return None
+
+
+def _suggested(frame: Frame, grammar: Grammar, antecedents: Antecedents) -> Reading | None:
+    """ "satin would be nice", "a round one there": in the place of what was complained about, or for itself."""
+    line = line_of(frame.new)
+    new = tuple(LEADING_VERBS.sub("", line, count=1).split()) if LEADING_VERBS.match(line) else frame.new
+    exchanged = None if new[-1:] in (("of",), ("from",), ("in",)) else antecedents.exchanged(new)
+    if frame.operation == "exchange":
+        return exchanged
+    alone = _first_rule(line, grammar, antecedents)
+    if alone and alone.frame.operation not in ("describe", "context") and alone.meaning.confidence > GUESS:
+        return alone
+    return exchanged or alone
 
 
 def translated(frame: Frame, grammar: Grammar) -> Frame:
@@ -100,11 +118,16 @@ def translated(frame: Frame, grammar: Grammar) -> Frame:
         part if part and set(part) <= implied else turn(part, ordered=ordered)
         for part in (frame.old, frame.new, frame.place)
     )
-    old, new, place = parts
+    old, new, place = (_without_article(part) for part in parts)
     return replace(frame, old=old, new=new, place=place)
 
 
-def _instead(line: str, grammar: Grammar, antecedents: "Antecedents") -> Reading | None:
+def _without_article(words: Words) -> Words:
+    """A word that has no translation keeps its article: "le serveur"."""
+    return words[1:] if len(words) > 1 and words[0] in _ARTICLES else words
+
+
+def _instead(line: str, grammar: Grammar, antecedents: Antecedents) -> Reading | None:
     """ "a bench instead of the sofa", "instead of the sofa put a bench"."""
     opening = OPENING_INSTEAD.match(line)
     if opening:
@@ -139,8 +162,11 @@ def _same_thing(old: Phrase, reading: Reading) -> bool:
     return old.head in heads and reading.meaning.category != "clothes"
 
 
-def _replaced(reading: Reading | None, rest: str, old: Words, antecedents: "Antecedents") -> Reading | None:
+def _replaced(reading: Reading | None, rest: str, old: Words, antecedents: Antecedents) -> Reading | None:
     phrase = Phrase(old)
+    if look_kind(phrase.bare) == "light_adj" and not phrase.kinds & (NOUNS - {"light"}):
+        meaning = as_light(tuple(LEADING_VERBS.sub("", rest, count=1).split()) or tuple(rest.split()), sure=0.8)
+        return Reading(Frame("light", new=tuple(rest.split()), rule="<new> instead of <old>"), meaning, old)
     if (
         reading
         and reading.meaning.category in ("clothes", "appearance", "background", "light", "restyle")
@@ -163,7 +189,7 @@ def _replaced(reading: Reading | None, rest: str, old: Words, antecedents: "Ante
     return Reading(frame, meaning, tuple(rest.split())) if meaning else None
 
 
-def _two_edits(line: str, found: list[Reading], grammar: Grammar, antecedents: "Antecedents") -> list[Reading]:
+def _two_edits(line: str, found: list[Reading], grammar: Grammar, antecedents: Antecedents) -> list[Reading]:
     """ "make the sky pink and the car black": what follows "and" is a thing with its own look."""
     if (
         grammar.language != "en"
@@ -185,7 +211,12 @@ def _two_edits(line: str, found: list[Reading], grammar: Grammar, antecedents: "
             if left:
                 return [*left, other]
         thing, look = split_look(right)
-        if not look or not classes(thing[-1]) & NOUNS or not look_kind(look) or not _makes(words[0]):
+        if (
+            not look
+            or not classes(thing[-1]) & NOUNS
+            or not look_kind(look)
+            or not (_makes(words[0]) or (found and found[0].frame.operation == "become"))
+        ):
             continue
         left = _read_line(line_of(words[:index]), grammar, antecedents)
         second = _first_rule(line_of(("make", *right)), grammar, antecedents)
@@ -194,7 +225,7 @@ def _two_edits(line: str, found: list[Reading], grammar: Grammar, antecedents: "
     return []
 
 
-def _where_rule(words: Words, grammar: Grammar, antecedents: "Antecedents") -> Reading | None:
+def _where_rule(words: Words, grammar: Grammar, antecedents: Antecedents) -> Reading | None:
     """ "a plant where the radiator is", "the shutters should be blue", after "and"."""
     if not {"where", "should", "gone", "removed"} & set(words):
         return None
@@ -204,77 +235,3 @@ def _where_rule(words: Words, grammar: Grammar, antecedents: "Antecedents") -> R
 
 def _makes(word: str) -> bool:
     return word in ("make", "paint", "turn", "dye", "colour", "color", "want", "change")
-
-
-class Antecedents:
-    """What was named so far, for "it", "her" and "them"."""
-
-    _DEFAULTS = {
-        "her": "woman",
-        "she": "woman",
-        "hers": "woman",
-        "him": "man",
-        "he": "man",
-        "them": "people",
-        "they": "people",
-        "me": "person",
-        "i": "person",
-        "us": "people",
-        "we": "people",
-        "himself": "man",
-        "herself": "woman",
-        "you": "person",
-        "myself": "person",
-        "someone": "person",
-    }
-
-    def __init__(self) -> None:
-        self._people: list[str] = []
-        self._things: list[str] = []
-
-    def note(self, words: Words) -> None:
-        """Remember the nouns of a clause; the first thing in it is what "it" means next."""
-        things, people, bare = [], [], []
-        for index, word in enumerate(words):
-            kinds = classes(word)
-            if not kinds & NOUNS or word in PRONOUNS or kinds & {"whole"}:
-                continue
-            if index + 1 < len(words) and classes(words[index + 1]) & NOUNS and not kinds & {"person"}:
-                continue  # "fishing boat": the head comes later
-            if kinds & {"person", "role"}:
-                people.append(word)
-            elif not kinds & {"light", "place_name"}:
-                named = any(
-                    before in DETERMINERS or before in ("whose", "there's", "is", "are", "no")
-                    for before in words[max(0, index - 3) : index]
-                )
-                (things if named else bare).append(word)
-        if things or bare:
-            self._things = [*things, *bare]
-        if people:
-            self._people = people
-
-    def described(self, look: Words) -> list[Reading]:
-        """Only a look, of what was named before: "My roots are showing. An even dark brown, please." """
-        if not self._things or look_kind(Phrase(look).bare) not in ("colour", "material"):
-            return []
-        frame = Frame("become", old=(self._things[0],), new=look, rule="<look>", sure=0.75)
-        meaning = meaning_of(frame)
-        return [Reading(frame, meaning, look)] if meaning else []
-
-    def resolved(self, frame: Frame) -> Frame:
-        """The frame with nouns in the place of pronouns."""
-        return replace(frame, old=self._named(frame.old), place=self._named(frame.place))
-
-    def _named(self, words: Words) -> Words:
-        phrase = Phrase(words)
-        if phrase.is_any(frozenset({"attribute"})) and len(phrase.core) == 1 and self._things:
-            return (self._things[0],)  # "the fabric", of what was named before
-        if not phrase.is_pronoun:
-            return words
-        word = next(word for word in words if word in PRONOUNS)
-        if word in ("it", "this", "that", "these", "those", "one", "ones"):
-            return (self._things[0],) if self._things else words
-        if word in ("them", "they") and not self._people and self._things:
-            return (self._things[0],)
-        return (self._people[-1],) if self._people else (self._DEFAULTS.get(word, "person"),)

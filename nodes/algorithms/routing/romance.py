@@ -8,6 +8,7 @@ from .translation import dictionary, plain
 _CLITICS = re.compile(
     r"(pon|quita|cambia|haz|da|viste|vista|prueba|pinta|borra|elimina|convierte|transforma|deja|mete|coloca|anade|agrega|tine|saca|reemplaza|sustituye|vuelve|abre|cierra|alisa|poner|quitar|cambiar)(se)?(le|lo|la|les|los|las|me|nos)"
 )
+_SOFTENING = frozenset({"mejor", "quizas", "tambien", "plutot", "aussi", "peut-etre"})
 _ELISIONS = {"l": "le", "d": "de", "qu": "que", "j": "je", "n": "ne", "s": "si", "m": "me", "c": "ce"}
 _HYPHENS = frozenset(["lui", "leur", "moi", "le", "la", "les", "nous", "en", "y", "toi", "vous", "tu", "on", "il"])
 
@@ -24,7 +25,7 @@ def spanish_words(tokens: list[str]) -> list[str]:
             found += ["a" if word == "al" else "de", "el"]
         else:
             found.append(word)
-    return _joined(found, "es")
+    return _joined([word for word in found if word not in _SOFTENING], "es")
 
 
 def french_words(tokens: list[str]) -> list[str]:
@@ -43,7 +44,7 @@ def french_words(tokens: list[str]) -> list[str]:
             found += ["de" if word == "du" else "a", "le"]
         else:
             found.append(word)
-    return _joined(found, "fr")
+    return _joined([word for word in found if word not in _SOFTENING], "fr")
 
 
 def _joined(words: list[str], language: str) -> list[str]:

@@ -8,8 +8,12 @@ LONGEST = 2000
 #: Words of a clause that are read.
 LONGEST_CLAUSE = 60
 
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "–": " - ", "—": " - ", "_": " "})
+_QUOTES = str.maketrans(
+    {"&": " and ", "’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "–": " - ", "—": " - ", "_": " "}
+)
 _ARROW = re.compile(r"\s*(?:-+>|=+>|→|⇒|➡️?|➔)\s*")
+# What stands in parentheses is said by the way, unless it goes on with the wish.
+_ASIDE = re.compile(r"\((?!(?:and|plus|also|make|with|in|but|remove|add|change|put) )[^()]{4,200}\)")
 _NUMBERED = re.compile(r"(?:^|(?<=\s))\d{1,2}[.)]\s")
 _TOKEN = re.compile(r"\w+(?:['-]\w+)*'?|[.,;:!?\n。，；：！？、]|\s-\s")
 _SENTENCE_ENDS = frozenset(".;!?\n。；！？")
@@ -24,6 +28,8 @@ def has_word(text: str) -> bool:
 def normalised(text: str) -> str:
     """``text`` in lower case and NFKC, its first ``LONGEST`` characters."""
     text = unicodedata.normalize("NFKC", text[:LONGEST]).translate(_QUOTES).casefold().replace("ß", "ss")
+    aside = _ASIDE.sub(" ", text)
+    text = aside if has_word(aside) else text
     return _NUMBERED.sub(" ; ", _ARROW.sub(" becomes ", text))
 
 
