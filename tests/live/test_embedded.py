@@ -75,7 +75,8 @@ def test_the_same_picture_as_comfyui(client, embedded, photos, title, figures):
     before, there, here = (pixels(image) for image in (theirs.photo.rgb, theirs.image, ours.image))
     difference = np.abs(there - here).max(-1)
     figures(
-        f"{title} without ComfyUI, against it: 8-bit difference at most {difference.max()}, mean {difference.mean():.4f}"
+        f"{title} without ComfyUI, against it: 8-bit difference at most {difference.max()}, "
+        f"mean {difference.mean():.4f}"
     )
     assert ran_here == ran_there
     assert np.abs(there - before).max() > 10  # something was painted at all
