@@ -51,20 +51,32 @@ _WORN = frozenset({"wear", "wearing", "try", "suit", "suits", "dress", "put", "o
 
 def guess(text: str, grammar: Grammar) -> Meaning | None:
     """The meaning of a normalised text, at most ``NO_RULE`` sure; None where it has no word that is known."""
+    words = _words(text, grammar)
+    heads = noun_phrases_of(words)
+    if not heads:
+        return None
+    for rule in _GUESSES:
+        found = rule(frozenset(words), heads, words)
+        if found:
+            return found
+    return None
+
+
+def thing_named(text: str, grammar: Grammar) -> str:
+    """What a normalised text is most likely about, as a target; empty where it names no thing that is known."""
+    heads = [phrase for phrase in noun_phrases_of(_words(text, grammar)) if phrase.kinds & NOUNS]
+    return target_words(main_thing(heads)) if heads else ""
+
+
+def _words(text: str, grammar: Grammar) -> Words:
+    """The words of a text in English, of a long one the beginning."""
     words: list[str] = []
     for sentence in sentences(text):
         found = tuple(grammar.words(sentence))
         words += found if grammar.language == "en" else grammar.translate(found)
         if len(words) > LONGEST_CLAUSE:
             break
-    heads = noun_phrases_of(tuple(words[:LONGEST_CLAUSE]))
-    if not heads:
-        return None
-    for rule in _GUESSES:
-        found = rule(frozenset(words), heads, tuple(words[:LONGEST_CLAUSE]))
-        if found:
-            return found
-    return None
+    return tuple(words[:LONGEST_CLAUSE])
 
 
 def noun_phrases_of(words: Words) -> list[Phrase]:

@@ -8,10 +8,10 @@ from .antecedents import Antecedents, Reading
 from .asides import ignores_reference
 from .clauses import clauses_of
 from .decision import Decision, Edit, TextEncoder, new_edit
-from .guessing import guess
+from .guessing import guess, thing_named
 from .languages import grammar_of, language_of
 from .meaning import GUESS, Meaning
-from .noun_phrases import GARMENTS, Phrase
+from .noun_phrases import GARMENTS, NOUNS, Phrase, classes
 from .reading import read
 from .refine import refine
 from .text import LONGEST, has_word, normalised, spoken
@@ -49,12 +49,20 @@ def route(
         edits.append(refine(_edit(guessed, takes, doubt), text, reference=takes, found=found, encoder=encoder))
         readings = []
     for reading in readings:
-        edit = _edit(reading.meaning, takes, doubt)
+        edit = _with_a_thing(_edit(reading.meaning, takes, doubt), text, language)
         words = text if len(readings) == 1 else spoken(reading.words)
         edits.append(refine(edit, words, reference=takes, found=found, encoder=encoder))
     if not edits:
         edits.append(refine(_no_edit(text), text, reference=takes, found=found, encoder=encoder))
     return Decision(wish, tuple(edits))
+
+
+def _with_a_thing(edit: Edit, text: str, language: str) -> Edit:
+    """``edit`` of a thing that the wish names, where its target ends in a word that is known to be none."""
+    kinds = classes(edit.target.split()[-1]) if edit.target else frozenset()
+    if not kinds or kinds & NOUNS:
+        return edit
+    return replace(edit, target=thing_named(text, grammar_of(language)) or edit.target)
 
 
 def _readings(text: str, language: str) -> list[Reading]:
