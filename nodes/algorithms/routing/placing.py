@@ -22,6 +22,7 @@ from .noun_phrases import FACE, GARMENTS, NOUNS, PEOPLE, SCENES, Phrase, classes
 from .patterns import Frame
 
 _IN_THE_SKY = frozenset({"clouds", "cloud", "stars", "aurora", "northern_lights", "rainbow", "horizon"})
+_EVERYBODY = frozenset({"everyone", "everybody", "all", "both", "them", "us"})
 _PATTERN_NOUNS = frozenset({"material", "attribute"})
 
 
@@ -47,6 +48,12 @@ def _before_a_background(new: Phrase, place: Phrase) -> Meaning | None:
     if moved or (_is_subject(new) and (place.is_any(SCENES) or _is_stage(new, place))):
         return as_background("background", place.words, sure=0.85)
     return None
+
+
+def _into_a_garment(new: Phrase, place: Phrase) -> Meaning | None:
+    """ "put the couple in matching suits": who is put there wears them."""
+    somebody = new.is_pronoun or new.is_any(PEOPLE) or new.words[0] in _EVERYBODY
+    return as_clothes(new, place) if somebody and place.is_any(GARMENTS) and not new.is_any(GARMENTS | FACE) else None
 
 
 def _on_a_body(new: Phrase, place: Phrase) -> Meaning | None:
@@ -111,7 +118,7 @@ def _there(new: Phrase, place: Phrase) -> Meaning | None:
     return None
 
 
-_PLACINGS = (_before_a_background, _on_a_body, _over_all, _over_a_surface, _there)
+_PLACINGS = (_into_a_garment, _before_a_background, _on_a_body, _over_all, _over_a_surface, _there)
 
 
 def _sky_or_background(phrase: Phrase) -> str:
