@@ -52,6 +52,14 @@ def _surface(new: Words) -> str:
     return "colour" if look == "light_adj" else look
 
 
+def _change_what_is_made_of_it(old: Phrase, new: Words, replacing: bool) -> Meaning | None:
+    """ "swap the canvas on the tote for leather": the tote is to be masked, of which the canvas is the surface."""
+    under = Phrase(old.tail[1:]) if old.tail[:1] in (("on",), ("of",)) else None
+    if not under or not under.kinds & NOUNS or "material" not in old.kinds or old.kinds & {"thing", "furniture"}:
+        return None
+    return change(under, new) if look_of(new) in ("colour", "material") else None
+
+
 def _change_whole(old: Phrase, new: Words, replacing: bool) -> Meaning | None:
     if not old.is_any(WHOLE) and not (old.is_pronoun and old.words[0] in ("it", "this", "that")):
         return None
@@ -260,6 +268,7 @@ def _change_thing(old: Phrase, new: Words, replacing: bool) -> Meaning | None:
 
 _CHANGES = (
     _change_to_empty,
+    _change_what_is_made_of_it,
     _change_whole,
     _change_background,
     _change_all,
