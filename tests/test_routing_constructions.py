@@ -194,3 +194,17 @@ def test_a_wildcard_is_a_verb_and_no_article():
     assert rule.match("push a door to ochre ") is None
     assert rule.match("behind the door to ochre ") is None
     assert not rule.may_fit(frozenset({"push", "the", "door"}))
+
+
+@pytest.mark.parametrize(
+    ("wish", "category", "target"),
+    [
+        ("put everyone in matching jumpers", "clothes", "clothes"),
+        ("put a bow tie on grandpa", "clothes", "neck"),
+        ("change the velvet of the chair to linen", "material", "chair"),
+        ("HOA wants a mock-up, paint the shutters charcoal", "colour", "shutters"),
+        ("tausch die Kuckucksuhr gegen eine Vase", "object", "clock"),
+    ],
+)
+def test_what_is_masked_is_a_thing_in_the_photo(wish, category, target):
+    assert (category, target) in edits(wish)

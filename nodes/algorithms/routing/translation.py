@@ -98,7 +98,9 @@ class Dictionary:
         return self._split(word) if self.language == "de" and len(word) > 6 else None
 
     def _split(self, word: str) -> Words | None:
-        """A German compound from its two parts: "lederjacke", "winterlandschaft"."""
+        """A German compound from its two parts ("lederjacke", "winterlandschaft"), else the thing that it ends in:
+        a "kuckucksuhr" is a clock."""
+        head: Words | None = None
         for cut in range(len(word) - 3, 2, -1):
             last = (
                 self._english.get(word[cut:])
@@ -107,11 +109,13 @@ class Dictionary:
             )
             if not last:
                 continue
+            if classes(last[-1]) & NOUNS:
+                head = last
             for link in _LINKS:
                 first = self._english.get(word[:cut].removesuffix(link)) if word[:cut].endswith(link) else None
                 if first:
                     return (*first, *last)
-        return None
+        return head
 
     def translate(self, phrase: Words, *, ordered: bool = True) -> Words:
         """English words; with ``ordered`` in English order: "silla azul de madera" -> "blue wood chair"."""
