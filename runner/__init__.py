@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .errors import ModelError as ModelError
     from .errors import ServerError as ServerError
     from .errors import WorkflowError as WorkflowError
+    from .jobs import RunResult as RunResult
     from .pool import Pool as Pool
-    from .running import RunResult as RunResult
     from .running import run as run
     from .workflow import Workflow as Workflow
 
@@ -47,7 +47,7 @@ _EXPORTS = {
     "ModelError": ".errors",
     "OutputFile": ".client",
     "Pool": ".pool",
-    "RunResult": ".running",
+    "RunResult": ".jobs",
     "ServerError": ".errors",
     "ServerInfo": ".client",
     "Workflow": ".workflow",

@@ -15,10 +15,11 @@ from ..nodes.algorithms.routing import Decision, has_word
 from . import planning
 from .client.events import Event, Message
 from .errors import InputError, JobError, WorkflowError
+from .jobs import OnEvent, Output, Place, Prepared, RunResult, prepare
 from .pictures import output_files
 from .pictures.photos import Photo, load_photo
 from .planning import Plan
-from .running import OnEvent, Output, Place, Prepared, RunResult, connected, prepare
+from .running import connected
 from .workflow import Workflow
 
 if TYPE_CHECKING:

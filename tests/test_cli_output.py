@@ -6,7 +6,7 @@ import sys
 import pytest
 from imageine.runner.cli import console
 from imageine.runner.client.events import Message, NodeProgress, NodeStarted, Preview, Queued, Reconnected
-from imageine.runner.running import Submitted
+from imageine.runner.jobs import Submitted
 
 
 class Terminal(io.StringIO):

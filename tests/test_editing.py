@@ -8,8 +8,8 @@ from imageine.runner import Client, Workflow, edit, run
 from imageine.runner.client.events import Message
 from imageine.runner.editing import Decided
 from imageine.runner.errors import ImageineError
+from imageine.runner.jobs import Submitted
 from imageine.runner.pictures import metadata
-from imageine.runner.running import Submitted
 from PIL import Image
 from support.edit_server import BOX, DATA, OBJECT_INFO, EditServer, hang, keep
 

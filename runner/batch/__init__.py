@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.events import Event, Message
 from ..errors import ImageineError, InputError
+from ..jobs import OnEvent
 from ..pictures import output_files
-from ..running import OnEvent, connected
+from ..running import connected
 from ..workflow import Workflow
 from .edit_task import EDIT, EditTask
 from .execution import Execution, JobEnded, JobEvent, JobStarted, Rules
@@ -25,7 +26,7 @@ from .workflow_task import WorkflowTask
 
 if TYPE_CHECKING:
     from ..client import Client
-    from ..running import Place
+    from ..jobs import Place
 
 __all__ = ["BatchResult", "JobEnded", "JobEvent", "JobStarted", "Outcome", "Planned", "Progress", "run_batch"]
 

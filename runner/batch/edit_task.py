@@ -13,7 +13,7 @@ from .tasks import COMMENT, MASK, NAME, RANDOM, Cell, Made, Reading, Task, guess
 
 if TYPE_CHECKING:
     from ...nodes.algorithms.routing import Decision
-    from ..running import OnEvent, Place
+    from ..jobs import OnEvent, Place
 
 EDIT = "edit"
 _PHOTO, _WISH, _REFERENCE, _PIPELINE, _SEED = "image", "wish", "reference", "pipeline", "seed"

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..client import Client
 from ..errors import ImageineError, JobCancelled
+from ..jobs import OnEvent, Place, Prepared, RunResult, cancelling
 from ..pool import Pool
-from ..running import OnEvent, Place, Prepared, RunResult, cancelling
 
 
 class Recorded(Place):

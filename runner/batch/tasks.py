@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageineError, InputError
-from ..running import Prepared
+from ..jobs import Prepared
 from ..workflow import Input, Workflow
 from ..workflow.pictures import Pictures
 
 if TYPE_CHECKING:
-    from ..running import OnEvent, Place
+    from ..jobs import OnEvent, Place
 
 MASK = "mask"
 NAME = "name"

@@ -14,7 +14,7 @@ from ..workflow.values import parse_seed
 from .tasks import COMMENT, MASK, NAME, RANDOM, Cell, Made, Reading, Task, is_random
 
 if TYPE_CHECKING:
-    from ..running import OnEvent, Output, Place
+    from ..jobs import OnEvent, Output, Place
 
 _SEED = "seed"
 _RESULT = "result"

@@ -117,7 +117,7 @@ class Display:
 
     def on_event(self, event: Any) -> None:
         """Show one event of ``edit`` or ``run``."""
-        from .. import editing, running
+        from .. import editing, jobs
         from ..client import events
 
         if isinstance(event, events.Preview):
@@ -134,7 +134,7 @@ class Display:
             self._say("The connection to the server is back.")
         elif isinstance(event, events.Queued):
             self._say(f"Waiting: {event.position} jobs are before this one." if event.position else "Next in line.")
-        elif isinstance(event, running.Submitted):
+        elif isinstance(event, jobs.Submitted):
             self._tracker = events.Progress(event.graph)
             self._titles = {node_id: node["_meta"]["title"] for node_id, node in event.graph.items()}
         elif self._tracker:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..client import Client
     from ..editing import EditResult
-    from ..running import OnEvent
+    from ..jobs import OnEvent
 
 PHOTO = Path(__file__).with_name("photo.jpg")
 WISH = "make the cup blue"

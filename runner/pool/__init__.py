@@ -12,7 +12,7 @@ from ..client.events import Message
 from ..client.submission import canonical
 from ..client.transport import Address
 from ..errors import ImageineError, InputError, JobError
-from ..running import OnEvent, Place, Prepared, RunResult, prepare
+from ..jobs import OnEvent, Place, Prepared, RunResult, prepare
 from ..workflow import Workflow
 from . import health, lookup, refusals
 from .breaker import PAUSES

@@ -7,7 +7,7 @@ from ..client import Job
 from ..client.outcome import graph_of
 from ..client.transport import Unreachable
 from ..errors import JobCancelled, ServerError
-from ..running import Prepared, RunResult, cancelling
+from ..jobs import Prepared, RunResult, cancelling
 from ..workflow import Workflow
 from ..workflow.pictures import Pictures
 from .handle import FETCHING, SUBMITTING, UPLOADING, WAITING, Handle

@@ -12,7 +12,7 @@ from ..errors import JobCancelled, JobError
 
 if TYPE_CHECKING:
     from ..client import Job
-    from ..running import OnEvent, Prepared, RunResult
+    from ..jobs import OnEvent, Prepared, RunResult
     from ..workflow.precheck import Problem
     from .member import Member
 

@@ -10,7 +10,7 @@ import threading
 
 from ..client.transport import Unreachable
 from ..errors import ImageineError, JobCancelled, JobError
-from ..running import RunResult
+from ..jobs import RunResult
 from . import health, refusals
 from .attempt import attempt
 from .choice import choose

@@ -5,13 +5,13 @@ import sys
 import pytest
 from imageine.runner.client.outcome import DISK_HINT, MEMORY_HINT
 from imageine.runner.errors import JobError, ServerError
+from imageine.runner.jobs import prepare
 from imageine.runner.pool.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
 from imageine.runner.pool.choice import PASSED, choose
 from imageine.runner.pool.config import ServerSpec, read_servers
 from imageine.runner.pool.handle import Handle
 from imageine.runner.pool.member import Member, Options
 from imageine.runner.pool.verdict import judge
-from imageine.runner.running import prepare
 from support.client_cases import error_of
 from support.fleet import graph
 

