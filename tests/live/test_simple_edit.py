@@ -26,7 +26,8 @@ def client(comfyui):
 def quick_edit(client):
     def quick_edit(photo, wish, *, settings=None, **options):
         options = {"seed": 1, "steps": STEPS} | options
-        return edit(photo, wish, client=client, settings=QUICK | (settings or {}), **options)
+        settings = QUICK | (settings or {})
+        return edit(photo, wish, client=client, workflow="Simple Edit", settings=settings, **options)
 
     return quick_edit
 
