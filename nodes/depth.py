@@ -44,15 +44,7 @@ class LoadDepthAnything(io.ComfyNode):
             description="Loads a Depth Anything model (V2 or V1), which tells near from far in a photo, from "
             "models/depth-anything.",
             search_aliases=["depth anything v2", "depth estimation model", "depth model", "midas", "zoe"],
-            inputs=[
-                io.Combo.Input(
-                    "model",
-                    display_name="Model",
-                    options=folders.list_models(folders.DEPTH_ANYTHING),
-                    tooltip="A folder in models/depth-anything. Empty? Run: imageine models pull complex, then press "
-                    "R.",
-                )
-            ],
+            inputs=[folders.model_input(folders.DEPTH_ANYTHING, "complex")],
             outputs=[DepthModelType.Output("depth_model", display_name="depth_model", tooltip="For Map Depth.")],
         )
 

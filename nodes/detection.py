@@ -132,14 +132,7 @@ class LoadGroundingDino(io.ComfyNode):
             category="imageine/detection",
             description="Loads a Grounding DINO model, which finds objects by text, from models/grounding-dino.",
             search_aliases=["groundingdino", "gdino", "text to box", "object detection model", "open vocabulary"],
-            inputs=[
-                io.Combo.Input(
-                    "model",
-                    display_name="Model",
-                    options=folders.list_models(folders.GROUNDING_DINO),
-                    tooltip="A folder in models/grounding-dino. Empty? Run: imageine models pull simple, then press R.",
-                )
-            ],
+            inputs=[folders.model_input(folders.GROUNDING_DINO, "simple")],
             outputs=[
                 DetectorType.Output("detector", display_name="detector", tooltip="For Detect Objects and Mask by Text.")
             ],

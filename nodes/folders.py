@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import folder_paths
+from comfy_api.latest import io
 
 from .algorithms.checkpoint_folder import next_step
 
@@ -40,6 +41,16 @@ def list_models(name: str) -> list[str]:
     that cannot be read are left out.
     """
     return sorted(_folders(name))
+
+
+def model_input(name: str, pipeline: str) -> io.Input:
+    """A loader's choice among the models of folder ``name``, which ``imageine models pull <pipeline>`` fills."""
+    return io.Combo.Input(
+        "model",
+        display_name="Model",
+        options=list_models(name),
+        tooltip=f"A folder in models/{name}. Empty? Run: imageine models pull {pipeline}, then press R.",
+    )
 
 
 def find_model(name: str, choice: str) -> Path:

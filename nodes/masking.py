@@ -77,14 +77,7 @@ class LoadSegmentAnything(io.ComfyNode):
             description="Loads a Segment Anything model (SAM 2.1, SAM 2 or the first SAM), which turns a box into the "
             "exact shape of the object in it, from models/sams.",
             search_aliases=["sam", "sam2", "sam 2.1", "segment anything model", "segmentation model", "cut out"],
-            inputs=[
-                io.Combo.Input(
-                    "model",
-                    display_name="Model",
-                    options=folders.list_models(folders.SEGMENT_ANYTHING),
-                    tooltip="A folder in models/sams. Empty? Run: imageine models pull simple, then press R.",
-                )
-            ],
+            inputs=[folders.model_input(folders.SEGMENT_ANYTHING, "simple")],
             outputs=[SegmenterType.Output("sam", display_name="sam", tooltip="For Segment Boxes and Mask by Text.")],
         )
 

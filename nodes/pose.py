@@ -44,14 +44,7 @@ class LoadVitPose(io.ComfyNode):
             category="imageine/pose",
             description="Loads a ViTPose model, which finds the joints of people, from models/pose.",
             search_aliases=["vitpose", "pose model", "pose estimation model", "openpose", "dwpose"],
-            inputs=[
-                io.Combo.Input(
-                    "model",
-                    display_name="Model",
-                    options=folders.list_models(folders.POSE),
-                    tooltip="A folder in models/pose. Empty? Run: imageine models pull complex, then press R.",
-                )
-            ],
+            inputs=[folders.model_input(folders.POSE, "complex")],
             outputs=[PoseModelType.Output("pose_model", display_name="pose_model", tooltip="For Map Pose.")],
         )
 

@@ -105,17 +105,7 @@ class _Display:
 
     def __enter__(self) -> "_Display":
         if not self._quiet and sys.stderr.isatty():
-            from rich import progress
-            from rich.console import Console
-
-            self._bar = progress.Progress(
-                progress.TextColumn("{task.fields[count]}"),
-                progress.BarColumn(),
-                progress.TaskProgressColumn(),
-                progress.TextColumn("{task.fields[left]}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
+            self._bar = console.progress_bar("{task.fields[count]}")
             self._task = self._bar.add_task("", total=1.0, count="", left="")
             self._bar.start()
         return self

@@ -77,6 +77,21 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def progress_bar(first_column: str) -> Any:
+    """A bar on stderr for a terminal: ``first_column`` is its text, and tasks have a field ``left``."""
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.TextColumn(first_column),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TextColumn("{task.fields[left]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
 class Display:
     """Follows a job's events: a bar on a terminal, plain lines when stderr is piped, nothing when ``quiet``.
 
@@ -97,17 +112,7 @@ class Display:
 
     def __enter__(self) -> "Display":
         if not self._quiet and sys.stderr.isatty():
-            from rich import progress
-            from rich.console import Console
-
-            self._bar = progress.Progress(
-                progress.TextColumn("{task.description}"),
-                progress.BarColumn(),
-                progress.TaskProgressColumn(),
-                progress.TextColumn("{task.fields[left]}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
+            self._bar = progress_bar("{task.description}")
             self._bar.start()
         return self
 
