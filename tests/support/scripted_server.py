@@ -5,6 +5,7 @@ and succeeds at once; a test replaces ``script`` with a coroutine of its own, ``
 """
 
 import asyncio
+import contextlib
 import json
 import threading
 from dataclasses import dataclass, field
@@ -96,7 +97,8 @@ class ScriptedServer:
     async def send_raw(self, job: ServedJob, frame: str | bytes) -> None:
         socket = self.sockets.get(job.client_id)
         if socket is not None and not socket.closed:
-            await (socket.send_bytes(frame) if isinstance(frame, bytes) else socket.send_str(frame))
+            with contextlib.suppress(ConnectionError):  # a client that was just killed: the job goes on, as in ComfyUI
+                await (socket.send_bytes(frame) if isinstance(frame, bytes) else socket.send_str(frame))
 
     def drop_sockets(self) -> None:
         """Cut the sockets without a closing handshake."""
