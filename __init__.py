@@ -4,8 +4,6 @@ ComfyUI imports this file at start-up and so does ``import imageine.runner``; it
 standard library alone. Nodes are imported inside the entrypoint.
 """
 
-import logging
-
 __version__ = "0.1.0"
 
 WEB_DIRECTORY = "./web"
@@ -16,6 +14,8 @@ async def comfy_entrypoint():
     try:
         from .nodes.extension import ImageineExtension
     except Exception:
+        import logging  # here: the command line starts without it
+
         # ComfyUI logs only "Error while calling comfy_entrypoint", without the traceback.
         logging.exception("Imageine: its nodes could not be imported")
         raise

@@ -14,9 +14,9 @@ from .algorithms import text_card
 from .detection import DetectorType
 
 if TYPE_CHECKING:  # the rules' vocabulary takes longer to load than an extension may add to ComfyUI's start
-    from .algorithms.routing import Decision, Edit, TextEncoder
+    from .algorithms.routing import Decision, TextEncoder
 
-_AUTO, _SIMPLE, _COMPLEX = "auto", "simple", "complex"
+_AUTO, _SIMPLE, _COMPLEX = "auto", "simple", "complex"  # picking.AUTO, SIMPLE and COMPLEX of the router
 _TEXT_THRESHOLD = 0.25
 
 
@@ -87,9 +87,9 @@ class RouteEdit(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, prompt: str | None = None) -> bool | str:
         """Constants only: a linked prompt is None."""
-        from .algorithms.routing import has_word
+        from .algorithms.routing import has_word, picking
 
-        return _wordless(prompt) if prompt is not None and not has_word(prompt) else True
+        return picking.wordless(prompt) if prompt is not None and not has_word(prompt) else True
 
     @classmethod
     def check_lazy_status(cls, prompt, use_reference, override, edit, **inputs) -> list[str]:
@@ -97,10 +97,10 @@ class RouteEdit(io.ComfyNode):
 
         Never the reference: that there is one is all that counts.
         """
-        from .algorithms.routing import evidence
+        from .algorithms.routing import evidence, picking
 
         waiting = {name for name, value in inputs.items() if value is None}
-        if "clip" in waiting and not _sure(_decide(prompt, use_reference and "reference" in inputs)):
+        if "clip" in waiting and not picking.is_sure(_decide(prompt, use_reference and "reference" in inputs)):
             return ["clip"]
         decision = _decide(prompt, use_reference and "reference" in inputs, inputs.get("clip"))
         if {"detector", "image"} <= inputs.keys() and evidence.questions(decision.edits):
@@ -111,7 +111,7 @@ class RouteEdit(io.ComfyNode):
     def execute(
         cls, prompt, use_reference, override, edit, box_threshold=0.3, image=None, detector=None, clip=None, **inputs
     ) -> io.NodeOutput:
-        from .algorithms.routing import DEPTH, POSE, evidence
+        from .algorithms.routing import DEPTH, POSE, evidence, picking
 
         referenced = use_reference and "reference" in inputs
         decision = _decide(prompt, referenced, clip)
@@ -120,18 +120,12 @@ class RouteEdit(io.ComfyNode):
             frames = detector.detect(image[:1], " . ".join(asked), box_threshold, _TEXT_THRESHOLD)
             found = [box["label"] for box in frames[0]]
             decision = _decide(prompt, referenced, clip, found)
-        if edit > len(decision.edits):
-            raise ValueError(
-                f"Edit is {edit}, but this wish has {len(decision.edits)}: "
-                f"{'; '.join(one.prompt for one in decision.edits)}. Lower Edit."
-            )
-        chosen = decision.edits[edit - 1]
-        chosen = chosen if override == _AUTO else chosen.forced(override)
-        headline, reasons = _headline(chosen, edit, decision), list(chosen.reasons)
+        chosen = picking.pick(decision, edit, override)
+        headline, reasons = picking.headline(chosen, edit, decision), list(chosen.reasons)
         reason = " ".join([headline, *reasons])
         return io.NodeOutput(
             chosen.pipeline == _COMPLEX, POSE in chosen.controls, DEPTH in chosen.controls, chosen.use_reference,
-            chosen.whole_image, chosen.target, chosen.prompt, _denoise(chosen), len(decision.edits),
+            chosen.whole_image, chosen.target, chosen.prompt, picking.denoise(chosen), len(decision.edits),
             reason, ui=_Card([headline, *reasons], cls),
         )  # fmt: skip
 
@@ -149,42 +143,15 @@ class _Card(ui.PreviewImage):
 
 def _decide(prompt: str, reference: bool, clip=None, found: list[str] | None = None) -> "Decision":
     """Raises ``ValueError`` when the prompt has no word."""
-    from .algorithms.routing import has_word, route
+    from .algorithms.routing import has_word, picking, route
 
     if not has_word(prompt):
-        raise ValueError(_wordless(prompt))
+        raise ValueError(picking.wordless(prompt))
     decision = route(prompt, reference=reference, found=found)
-    if clip is not None and _sure(decision):
+    if clip is not None and picking.is_sure(decision):
         return decision
     encoder = _installed_encoder() if clip is None else _clip_encoders.setdefault(clip, ClipEncoder(clip))
     return decision if encoder is None else route(prompt, reference=reference, found=found, encoder=encoder)
-
-
-def _sure(decision: "Decision") -> bool:
-    from .algorithms.routing.decision import SURE
-
-    return all(edit.confidence >= SURE for edit in decision.edits)
-
-
-def _wordless(prompt: str) -> str:
-    return f"The prompt has no word in it ({prompt[:40]!r}). Say what to change, for instance: make the car blue."
-
-
-def _denoise(edit: "Edit") -> float:
-    """Without a mask and a control, nothing else would keep the photo."""
-    from .algorithms.routing import WHOLE_IMAGE_DENOISE
-
-    return WHOLE_IMAGE_DENOISE if edit.whole_image and not edit.controls else 1.0
-
-
-def _headline(edit: "Edit", number: int, decision: "Decision") -> str:
-    """The decision in one line: Complex with pose and reference: mask "T-shirt", paint "blouse" (clothes, 93% sure)."""
-    count = f"Edit {number} of {len(decision.edits)}: " if len(decision.edits) > 1 else ""
-    means = [*edit.controls, *(["reference"] if edit.use_reference else [])]
-    how = f"{edit.pipeline} with {' and '.join(means)}" if means else edit.pipeline
-    where = "the whole photo" if edit.whole_image else f'mask "{edit.target}"'
-    what = f'{where}, paint "{edit.prompt}" ({edit.category}, {edit.confidence:.0%} sure).'
-    return f"{count}{how[0].upper()}{how[1:]}: {what}"
 
 
 def _shown_inputs() -> list[io.Input]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import ServerError as ServerError
     from .errors import WorkflowError as WorkflowError
     from .jobs import RunResult as RunResult
+    from .pool import Handle as Handle
     from .pool import Pool as Pool
     from .running import run as run
     from .workflow import Workflow as Workflow
@@ -38,6 +39,7 @@ _EXPORTS = {
     "Client": ".client",
     "Diagnosis": ".doctor",
     "EditResult": ".editing",
+    "Handle": ".pool",
     "ImageineError": ".errors",
     "InputError": ".errors",
     "Job": ".client",

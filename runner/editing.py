@@ -76,6 +76,7 @@ def edit(
     client: "Client | Place | None" = None,
     server: "str | Sequence[str] | Path | None" = None,
     comfyui: str | Path | None = None,
+    embedded: Mapping[str, Any] | None = None,
     pipeline: str = planning.AUTO,
     reference: "str | Path | bytes | Image.Image | Photo | None" = None,
     mask: "str | Path | bytes | Image.Image | None" = None,
@@ -99,7 +100,8 @@ def edit(
 
     ``mask`` (white = change) replaces the search for the object, ``target`` the words it is searched by. ``seed``
     is random when not given; the one used is in the result's metadata. ``settings`` sets any other input of the
-    workflow by name. Without a ``client``, ``connection.connect`` chooses one by ``server`` and ``comfyui``.
+    workflow by name. Without a ``client``, ``connection.connect`` chooses one by ``server`` and ``comfyui``;
+    ``embedded`` as for ``run``.
 
     Raises ``InputError``, ``WorkflowError``, ``ServerError`` or ``JobError``; see ``errors.CODES``.
 
@@ -118,12 +120,12 @@ def edit(
     chosen = None if workflow is None else copy.deepcopy(_load(workflow))
     with contextlib.ExitStack() as stack:
         if chosen is not None and chosen.needs_definitions:
-            client = stack.enter_context(connected(client, server, comfyui, tell))
+            client = stack.enter_context(connected(client, server, comfyui, tell, embedded))
             chosen.resolve(client.object_info())
         plans = planning.make_plans(decision, workflow=chosen, reference=reference is not None)
         _check_one(plans, given, mask)
         jobs = [_prepare(plan, _pictures(plan, photo, reference), mask, given, settings) for plan in plans]
-        client = stack.enter_context(connected(client, server, comfyui, tell))
+        client = stack.enter_context(connected(client, server, comfyui, tell, embedded))
         for job in jobs:
             _require_fit(job, client, by_choice=pipeline != planning.AUTO or chosen is not None)
         return _Editing(photo, wish, decision, tell).run(client, plans, jobs, timeout=timeout, previews=previews)

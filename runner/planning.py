@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 PIPELINES = (AUTO, routing.SIMPLE, routing.COMPLEX)
 
-_ROUTER = "ImageineRouteEdit"
+_ROUTER, _EDIT = "ImageineRouteEdit", "edit"
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,23 @@ class _Lazy:
 def make_plans(decision: Decision, *, workflow: Workflow | None = None, reference: bool = False) -> list[Plan]:
     """A plan for each edit of ``decision``, by ``workflow`` if given, else by the shipped one that fits.
 
-    A workflow that has a Route Edit node of its own gets the wish as it is. ``reference`` says whether such a picture
-    goes into a ``workflow`` that was given.
+    A workflow that has a Route Edit node of its own gets the wish as it is, and the number of the edit to do of it.
+    ``reference`` says whether such a picture goes into a ``workflow`` that was given.
     """
     if workflow is None:
         return [_shipped(edit) for edit in decision.edits]
     switches = {"use_reference": True} if reference and "use_reference" in workflow.inputs else {}
     if any(node["class_type"] == _ROUTER for node in workflow.graph().values()):
-        return [Plan(decision.edits[0], workflow, {"prompt": decision.wish} | switches)]
+        return _routed(decision, workflow, switches)
     return [_plan(edit, workflow, switches) for edit in decision.edits]
+
+
+def _routed(decision: Decision, workflow: Workflow, switches: dict[str, Any]) -> list[Plan]:
+    """Route Edit reads the wish again and does one edit of it: the first, unless its ``edit`` input says which."""
+    settings = {"prompt": decision.wish} | switches
+    if _EDIT not in workflow.inputs:
+        return [Plan(decision.edits[0], workflow, settings)]
+    return [Plan(edit, workflow, settings | {_EDIT: number}) for number, edit in enumerate(decision.edits, 1)]
 
 
 def _shipped(edit: Edit) -> Plan:

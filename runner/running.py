@@ -23,6 +23,7 @@ def run(
     client: "Client | Place | None" = None,
     server: "str | Sequence[str] | Path | None" = None,
     comfyui: str | Path | None = None,
+    embedded: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     images: "Mapping[str, Picture] | None" = None,
     mask: "str | Path | bytes | Image.Image | None" = None,
@@ -36,7 +37,8 @@ def run(
 
     ``settings`` and ``images`` go by input name; ``mask`` (white = change) goes with the photo of the workflow's
     ``mask`` input; ``seed`` to every seed of the workflow. Without a ``client``, ``connection.connect`` chooses one by
-    ``server`` and ``comfyui``. ``timeout`` seconds for the job; when they are over, and on Ctrl-C, the job is cancelled
+    ``server`` and ``comfyui``; ``embedded`` are options of the engine without ComfyUI (``offload``, ``compile``), used
+    where that is chosen. ``timeout`` seconds for the job; when they are over, and on Ctrl-C, the job is cancelled
     on the server. ``previews`` asks for ``Preview`` events; ``extra_metadata`` is added to the result's own.
 
     Everything that can be wrong here is looked at before anything is sent. Raises ``InputError``,
@@ -46,7 +48,7 @@ def run(
     workflow = copy.deepcopy(workflow) if isinstance(workflow, Workflow) else Workflow.load(workflow)
     values = {"settings": settings, "images": images, "mask": mask, "seed": seed}
     job = None if workflow.needs_definitions else prepare(workflow, **values)
-    with connected(client, server, comfyui, tell) as client:
+    with connected(client, server, comfyui, tell, embedded) as client:
         if job is None:
             workflow.resolve(client.object_info())
             job = prepare(workflow, **values)
@@ -62,6 +64,7 @@ def connected(
     server: "str | Sequence[str] | Path | None",
     comfyui: str | Path | None,
     tell: OnEvent,
+    embedded: Mapping[str, Any] | None = None,
 ) -> "Iterator[Client | Place]":
     """``client``, or else the one that ``connection.connect`` chooses, for as long as the context lasts."""
     if client is not None:
@@ -69,5 +72,5 @@ def connected(
         return
     from .engines.connection import connect
 
-    with connect(server, comfyui, lambda text: tell(Message(text))) as found:
+    with connect(server, comfyui, lambda text: tell(Message(text)), embedded) as found:
         yield found

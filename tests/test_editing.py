@@ -61,6 +61,22 @@ def test_the_target_is_what_the_wish_names_or_what_is_given(server, client):
     assert inputs_of(server.jobs[1], "ImageineMaskByText", "target") == ["van"]
 
 
+def test_auto_edit_does_every_edit_of_a_wish(server, client):
+    """A graph with Route Edit between the prompt and what is painted."""
+    inputs = {"prompt": ["STRING", {}], "edit": ["INT", {"default": 1, "min": 1, "max": 100}]}
+    router = {"input": {"required": inputs}, "output": ["STRING"], "output_node": False, "name": "ImageineRouteEdit"}
+    server.object_info = OBJECT_INFO | {"ImageineRouteEdit": router}
+    graph = json.loads(SMALL.read_text(encoding="utf-8"))
+    graph["4"]["inputs"]["text"] = ["10", 0]
+    graph["10"] = {"class_type": "ImageineRouteEdit", "inputs": {"prompt": ["2", 0], "edit": 1}}
+    wish = "make the car blue and remove the tree"
+    result = edit(photo(), wish, client=client, workflow=graph)
+    assert [inputs_of(job, "ImageineRouteEdit", "edit") for job in server.jobs] == [[1], [2]]
+    assert all(wish in inputs_of(job, "PrimitiveStringMultiline", "value") for job in server.jobs)
+    assert server.uploaded(1).getpixel((3, 3)) == (255, 0, 0), "the second starts from the result of the first"
+    assert "in 2 edits" in " ".join(result.notes)
+
+
 def test_several_edits_are_done_one_after_another(server, client):
     """Each on the result of the one before; here the same box is painted twice, so the second finds it red."""
     told = []

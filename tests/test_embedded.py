@@ -192,10 +192,12 @@ def test_every_node_runs_once_and_only_when_wanted():
 def test_node_info_covers_what_the_nodes_do():
     from imageine.runner.engines.embedded.core_nodes import CORE_NODES
     from imageine.runner.engines.embedded.own_nodes import OWN_NODES
+    from imageine.runner.engines.embedded.router import ROUTER_NODES
 
+    kinds = CORE_NODES | OWN_NODES | ROUTER_NODES
     info = json.loads(embedded._INFO.read_text(encoding="utf-8"))
-    assert set(info) == set(CORE_NODES | OWN_NODES)
-    for kind, node in (CORE_NODES | OWN_NODES).items():
+    assert set(info) == set(kinds)
+    for kind, node in kinds.items():
         assert node.is_output == info[kind]["output_node"]
         inputs = {name for group in info[kind]["input"].values() for name in group}
         assert node.lazy <= inputs

@@ -39,7 +39,7 @@ RULES = {
         ("nodes.algorithms.checkpoint_folder", "nodes.algorithms.pretrained"),
     ),
     "nodes/algorithms/routing/classifier.py": Rule(frozenset({"numpy"}), internal=("nodes.algorithms.routing",)),
-    "nodes/algorithms/routing/wording.py": Rule(frozenset({"numpy"}), internal=("nodes.algorithms.routing",)),
+    "nodes/algorithms/routing/training.py": Rule(frozenset({"numpy"}), internal=("nodes.algorithms.routing",)),
     "nodes/algorithms/routing/": Rule(internal=("nodes.algorithms.routing",)),
     "nodes/algorithms/": Rule(
         frozenset({"torch", "numpy", "PIL"}),
@@ -49,8 +49,8 @@ RULES = {
     "nodes/": Rule(COMFYUI | {"torch", "numpy", "typing_extensions"}, internal=("nodes",)),
     "runner/engines/embedded/": Rule(
         RUNNER_PACKAGES,
-        WEIGHTS | {"diffusers"},
-        ("runner",),
+        WEIGHTS | {"accelerate", "diffusers"},
+        ("runner", "nodes.algorithms.routing"),
         ("nodes.algorithms", "runner"),
     ),
     "runner/demo/": Rule(RUNNER_PACKAGES, WEIGHTS, ("runner",)),

@@ -66,8 +66,11 @@ def test_light_paints_over_the_whole_photo_and_keeps_it_visible():
 
 def test_a_workflow_that_routes_gets_the_wish_itself():
     decision = planning.decide("make the car blue and remove the tree")
-    [plan] = planning.make_plans(decision, workflow=Workflow.load("Auto Edit"), reference=True)
-    assert plan.settings == {"prompt": decision.wish, "use_reference": True}
+    plans = planning.make_plans(decision, workflow=Workflow.load("Auto Edit"), reference=True)
+    assert [plan.settings for plan in plans] == [
+        {"prompt": decision.wish, "use_reference": True, "edit": number} for number in (1, 2)
+    ]
+    assert [plan.edit for plan in plans] == list(decision.edits)
 
 
 def test_a_given_workflow_keeps_its_own_switches():

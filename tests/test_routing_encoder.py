@@ -10,7 +10,16 @@ from pathlib import Path
 import imageine
 import numpy as np
 import pytest
-from imageine.nodes.algorithms.routing import CATEGORIES, classifier, following, refine, route, wording
+from imageine.nodes.algorithms.routing import (
+    CATEGORIES,
+    classifier,
+    following,
+    refine,
+    route,
+    training,
+    word_model,
+    wording,
+)
 from imageine.nodes.algorithms.routing.decision import new_edit
 from imageine.nodes.algorithms.routing.encoder import ClipText, MiniLM, load_encoder
 
@@ -93,6 +102,8 @@ def test_it_helps_the_rules_with_wishes_new_to_both(minilm, figures, monkeypatch
     for part in (0, 1):
         others = {label: texts[1 - part :: 2] for label, texts in known.items()}
         monkeypatch.setitem(classifier._trained, minilm, classifier.Classifier(minilm, others))
+        learned = training.word_weights(others)
+        monkeypatch.setattr(word_model, "_learned", lambda learned=learned: (learned["parts"], learned["bias"]))
         for text, label in [(text, label) for label, texts in known.items() for text in texts[part::8]]:
             for name, encoder in (("rules", None), ("both", minilm)):
                 decision = route(text, reference=True, encoder=encoder)
@@ -117,7 +128,7 @@ def test_an_encoder_that_tells_nothing_apart_leaves_the_words_to_speak(minilm):
 @pytest.mark.parametrize("parts", [wording.words, wording.word_classes])
 def test_the_words_of_a_text_are_a_row_of_length_one(parts):
     texts = ["make the car blue", "make the door green", "remove the car"]
-    counts = wording.Counts(parts, texts)
+    counts = training.Counts(parts, texts)
     assert counts.rows.shape[0] == 3 and counts.rows.dtype == np.float32
     assert np.allclose(np.linalg.norm(counts.rows, axis=1), 1) and np.allclose(counts.of(texts[1]), counts.rows[1])
     assert not counts.of("").any() or parts is wording.word_classes

@@ -42,6 +42,7 @@ def run_batch(
     client: "Client | Place | None" = None,
     server: str | Sequence[str] | Path | None = None,
     comfyui: str | Path | None = None,
+    embedded: Mapping[str, Any] | None = None,
     again: bool = False,
     retries: int = 0,
     stop_on_error: bool = False,
@@ -58,8 +59,9 @@ def run_batch(
     The folder keeps a manifest (``batch.jsonl``): the same call goes on after a crash or Ctrl-C, follows jobs that the
     server still has, and skips those that are done and whose pictures, settings and files are as they were; ``again``
     does them anew. ``retries`` and ``timeout`` seconds are for each job; one that fails is listed in ``failures.csv``
-    and left for the next run, and with ``stop_on_error`` no other is started then. ``server``, ``comfyui`` and
-    ``client`` as for ``run``. Events: ``Planned``, ``JobStarted``, ``JobEvent``, ``JobEnded``, ``Message``.
+    and left for the next run, and with ``stop_on_error`` no other is started then. ``server``, ``comfyui``,
+    ``embedded`` and ``client`` as for ``run``. Events: ``Planned``, ``JobStarted``, ``JobEvent``, ``JobEnded`` and
+    ``Message``.
 
     Raises ``InputError`` (table_unreadable, table_invalid, batch_busy, option_invalid, output_unwritable) and
     ``WorkflowError`` before anything is sent; ``ServerError`` when no server can be used any more. Failed jobs raise
@@ -82,9 +84,9 @@ def run_batch(
     if not plan.needs_definitions:
         plan.make("")
         return _Batch(plan, folder, notes, tell, rules).run(
-            lambda: connected(client, server, comfyui, tell), again=again
+            lambda: connected(client, server, comfyui, tell, embedded), again=again
         )
-    with connected(client, server, comfyui, tell) as place:
+    with connected(client, server, comfyui, tell, embedded) as place:
         task.resolve(place.object_info())
         plan.make("")
         return _Batch(plan, folder, notes, tell, rules).run(lambda: contextlib.nullcontext(place), again=again)

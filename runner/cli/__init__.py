@@ -13,14 +13,17 @@ from .models import app as models_app
 from .options import (
     AsJson,
     ComfyUI,
+    Compile,
     Debug,
     Mask,
+    Offload,
     Previews,
     Quiet,
     Server,
     Servers,
     Settings,
     Timeout,
+    embedded,
     named,
     pairs,
 )
@@ -76,6 +79,8 @@ def edit(
     server: Server = None,
     servers: Servers = None,
     comfyui: ComfyUI = None,
+    offload: Offload = None,
+    compile_unet: Compile = False,
     timeout: Timeout = None,
     previews: Previews = None,
     as_json: AsJson = False,
@@ -98,6 +103,7 @@ def edit(
                 **options,
                 server=named(server, servers),
                 comfyui=comfyui,
+                embedded=embedded(offload, compile_unet),
                 timeout=timeout,
                 previews=previews is not None,
                 on_event=display.on_event,
@@ -119,6 +125,8 @@ def run(
     server: Server = None,
     servers: Servers = None,
     comfyui: ComfyUI = None,
+    offload: Offload = None,
+    compile_unet: Compile = False,
     timeout: Timeout = None,
     previews: Previews = None,
     as_json: AsJson = False,
@@ -140,6 +148,7 @@ def run(
                 seed=seed,
                 server=named(server, servers),
                 comfyui=comfyui,
+                embedded=embedded(offload, compile_unet),
                 timeout=timeout,
                 previews=previews is not None,
                 on_event=display.on_event,
@@ -155,12 +164,12 @@ app.command()(convert)
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write: .png, .jpg or .webp.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The sheet: .png, .jpg or .webp.")] = Path("demo.png"),
     comfyui: ComfyUI = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Edit a photo with small random models: shows that everything works, without any download."""
+    """Three true edits of bundled pictures with toy models: shows that everything works, without any download."""
     with console.reporting(debug=debug):
         from ..demo import run_demo
 

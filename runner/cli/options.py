@@ -1,7 +1,7 @@
 """Options that several commands have, and how they are read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,15 @@ Servers = Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML or JS
 ComfyUI = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Start the ComfyUI in this folder; else COMFYUI_DIR.")
 ]
+Offload = Annotated[
+    str | None,
+    typer.Option(
+        help="Without ComfyUI: models that wait off the GPU: none, model, sequential, or auto (by its memory)."
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Without ComfyUI: torch.compile the UNet; pays off over many pictures.")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set any input of the workflow; repeatable.")
 ]
@@ -24,6 +33,19 @@ Previews = Annotated[Path | None, typer.Option(metavar="DIR", help="Save the unf
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; messages go to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
+
+
+def embedded(offload: str | None, compile_unet: bool) -> dict[str, Any]:
+    """The options of the engine without ComfyUI that were given.
+
+    Raises ``InputError`` ``option_invalid``, whatever engine it will be.
+    """
+    if offload is not None:
+        from ..engines.embedded import check_options
+
+        check_options(offload, compile_unet)
+    given = {"offload": offload, "compile": compile_unet or None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def pairs(options: list[str] | None, flag: str, only: str = "") -> dict[str, str]:

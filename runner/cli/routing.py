@@ -34,8 +34,11 @@ def route(
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the router on its labelled wishes.")] = False,
     part: Annotated[str, typer.Option(help="Which wishes to measure on: develop, held-out or all.")] = "develop",
     encoder: Annotated[
-        str, typer.Option(help="For what the rules leave open: none, auto, minilm or a folder with a CLIP model.")
-    ] = "none",
+        str,
+        typer.Option(
+            help="Weighed against the rules: auto (minilm where it is installed), none, minilm or a folder with a CLIP."
+        ),
+    ] = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON on stdout; for --batch one object a line.")
     ] = False,

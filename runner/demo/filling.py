@@ -140,3 +140,86 @@ def block_mean(shapes: Shapes) -> "Tensors":
     tensors[first + "weight"] /= BLOCK_SCALE
     tensors[first + "bias"][:3] = 0.5
     return tensors
+
+
+def smooth_block_mean(shapes: Shapes) -> "Tensors":
+    """``block_mean`` with a decoder that also undoes its own clamp and blends the blocks into each other.
+
+    The decoder begins with y = 3 tanh(z / 3), which takes a tenth of the contrast away. Its inverse is put together
+    of ``_HINGES`` ramps a colour, exact to a quarter of an 8-bit level. After each doubling a 3x3 binomial filter makes
+    the enlargement a bilinear one. Flat colours stay as they are up to the picture's edge, where the convolutions'
+    zeros would darken them: there ``_keep_border`` takes the unfiltered pixel.
+    """
+    import torch
+
+    from .layouts import TAESD_DECODER
+
+    tensors = block_mean(shapes)
+    decoder = {place: f"taesd_decoder.{place}." for place in TAESD_DECODER}
+    knots, slopes = _inverse_clamp()
+    first, bias = tensors[decoder[1] + "weight"].zero_(), tensors[decoder[1] + "bias"].zero_()
+    ramps = torch.zeros(3, first.shape[0])
+    for colour in range(3):
+        channels = slice(colour * _HINGES, (colour + 1) * _HINGES)
+        first[channels, colour, 1, 1] = 1.0
+        bias[channels] = -knots
+        ramps[colour, channels] = slopes
+    bias[3 * _HINGES] = 1.0
+    colours, constant = ramps, 3 * _HINGES
+    for place, kind in TAESD_DECODER.items():
+        if kind == "double":
+            _blend(tensors[decoder[place] + "weight"].zero_(), colours, constant)
+            _keep_border(tensors, decoder[place + 1])
+            colours, constant = torch.eye(3, first.shape[0]), _CONSTANT
+    return tensors
+
+
+_HINGES = 20
+# Channels after a doubling: 0..2 the blended colours, 3..5 the unblended ones, and one that is 1 everywhere.
+_CONSTANT = 6
+# Above every brightness, so that a ReLU can shut one off.
+_SHUT = 4.0
+
+
+def _inverse_clamp() -> "tuple[torch.Tensor, torch.Tensor]":
+    """Where the ramps begin and how much each adds to the slope, both ``[_HINGES]``: clamped latent -> brightness."""
+    import torch
+
+    half = BLOCK_SCALE / 2
+    ends = torch.linspace(-half, half, _HINGES + 1, dtype=torch.float64)
+    knots = (3 * torch.tanh(ends / 3)).half().double()
+    brightness = 3 * torch.atanh(knots / 3) / BLOCK_SCALE
+    slopes = brightness.diff() / knots.diff()
+    slopes[1:] = slopes.diff()
+    return knots[:-1].float(), slopes.float()
+
+
+def _blend(weight: "torch.Tensor", colours: "torch.Tensor", constant: int) -> None:
+    """Fill a convolution ``[64,64,3,3]``: colours blended, colours as they are, and the constant, which shows edges."""
+    import torch
+
+    kernel = torch.tensor([1.0, 2.0, 1.0]).outer(torch.tensor([1.0, 2.0, 1.0])) / 16
+    weight[0:3] = colours[..., None, None] * kernel
+    weight[3:6, :, 1, 1] = colours
+    weight[_CONSTANT, constant] = kernel
+
+
+def _keep_border(tensors: "Tensors", block: str) -> None:
+    """Fill a residual block: channels 0..2 take over from 3..5 in the outermost row of pixels; the constant is 1 again.
+
+    The blended constant is 1 inside, 3/4 at an edge and 9/16 in a corner, so that relu(4 x - 3) tells inside from edge.
+    """
+    first, second, third = (tensors[f"{block}conv.{layer}.weight"] for layer in (0, 2, 4))
+    inside, edge = 6, 7
+    for index in range(6):
+        first[index, index, 1, 1] = 1.0
+        second[index, index, 1, 1] = 1.0
+        second[index, inside, 1, 1] = _SHUT if index < 3 else -_SHUT
+        second[8 + index, index, 1, 1] = 1.0
+        third[index % 3, index, 1, 1] = 1.0
+        third[index, 8 + index, 1, 1] = -1.0
+    tensors[f"{block}conv.2.bias"][:3] = -_SHUT
+    first[inside, _CONSTANT, 1, 1], tensors[f"{block}conv.0.bias"][inside] = 4.0, -3.0
+    first[edge, _CONSTANT, 1, 1] = 1.0
+    second[14, edge, 1, 1] = 1.0
+    third[_CONSTANT, 14, 1, 1], tensors[f"{block}conv.4.bias"][_CONSTANT] = -1.0, 1.0

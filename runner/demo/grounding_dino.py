@@ -58,10 +58,15 @@ def save(folder: Path) -> Path:
     _fill(model)
     _shape_scores(model)
     model.save_pretrained(folder, safe_serialization=True)
-    content = json.dumps(_IMAGE_PROCESSOR, indent=2) + "\n"
-    (folder / "preprocessor_config.json").write_text(content, encoding="utf-8")
+    save_processor(folder, _IMAGE_PROCESSOR["size"])
     vocabulary.save(folder)
     return folder
+
+
+def save_processor(folder: Path, size: dict[str, int]) -> None:
+    """Write preprocessor_config.json of a model that gets its pictures at ``size``, in transformers' terms."""
+    content = json.dumps(_IMAGE_PROCESSOR | {"size": size}, indent=2) + "\n"
+    (folder / "preprocessor_config.json").write_text(content, encoding="utf-8")
 
 
 def _configuration():

@@ -47,11 +47,11 @@ _IMAGE_PROCESSOR = {
     "image_mean": [0.485, 0.456, 0.406],
     "image_processor_type": "Sam2ImageProcessorFast",
     "image_std": [0.229, 0.224, 0.225],
-    "mask_size": {"height": SIZE // 4, "width": SIZE // 4},
+    "mask_size": {},
     "processor_class": "Sam2Processor",
     "resample": 2,
     "rescale_factor": 0.00392156862745098,
-    "size": {"height": SIZE, "width": SIZE},
+    "size": {},
 }
 
 
@@ -62,14 +62,26 @@ def save(folder: Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = Sam2Model(configuration()).eval().requires_grad_(False)
+    set_weights(model)
+    model.save_pretrained(folder, safe_serialization=True)
+    save_processor(folder, SIZE)
+    return folder
+
+
+def set_weights(model: "torch.nn.Module") -> None:
+    """Set every weight of a Sam2Model of ``WIDTH`` channels, in place: random ones, and the decoder's by hand."""
     _fill(model)
     _set_positions(model)
     _set_decoder(model.mask_decoder)
-    model.save_pretrained(folder, safe_serialization=True)
-    processor = {"point_pad_value": -10, "processor_class": "Sam2Processor", "target_size": SIZE}
-    for name, content in (("preprocessor_config.json", _IMAGE_PROCESSOR), ("processor_config.json", processor)):
+
+
+def save_processor(folder: Path, size: int) -> None:
+    """Write preprocessor_config.json and processor_config.json of a model of ``size`` x ``size`` pixels."""
+    sides = {"mask_size": {"height": size // 4, "width": size // 4}, "size": {"height": size, "width": size}}
+    processor = {"point_pad_value": -10, "processor_class": "Sam2Processor", "target_size": size}
+    files = {"preprocessor_config.json": _IMAGE_PROCESSOR | sides, "processor_config.json": processor}
+    for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return folder
 
 
 def configuration(size: int = SIZE, width: int = WIDTH):

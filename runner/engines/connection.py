@@ -1,10 +1,11 @@
 """Which engine a command works with: a ComfyUI on a server, one that is started for the time being, or none at all."""
 
 import contextlib
+import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, ServerError
 
@@ -20,13 +21,15 @@ def connect(
     server: "str | Sequence[str] | Path | None" = None,
     comfyui: str | Path | None = None,
     tell: Callable[[str], None] | None = None,
+    embedded: Mapping[str, Any] | None = None,
 ) -> "Iterator[Client | Pool]":
     """A client of what is to run the workflow, and to ``tell`` which one it is; closed, or stopped, afterwards.
 
     In this order: ``server`` ("embedded" for no ComfyUI); the ComfyUI in the folder ``comfyui``, started for the time
     being; the server named by IMAGEINE_SERVER; one that answers on 127.0.0.1:8188; a ComfyUI found on this machine,
     started for the time being; without any, the embedded engine. Several servers (a sequence, a text with commas, or
-    a ``Path`` to a file as ``pool.config`` reads it) give a ``Pool``.
+    a ``Path`` to a file as ``pool.config`` reads it) give a ``Pool``. ``embedded`` are options of ``EmbeddedClient``,
+    for when it comes to that.
 
     Raises ``ServerError``: ``comfyui_missing`` when there is none and the embedded engine lacks packages, and what
     ``Client.check``, ``Pool`` and ``ManagedComfyUI`` raise; ``InputError`` ``option_invalid`` when both are given.
@@ -36,13 +39,14 @@ def connect(
     if server and comfyui:
         raise InputError("option_invalid", "Both a server and a ComfyUI folder were given.", "Give one of them.")
     tell = tell or (lambda text: None)
+    make_embedded = functools.partial(_embedded, tell, embedded or {})
     server = _one_or_several(server or ("" if comfyui else os.environ.get("IMAGEINE_SERVER", "")))
     if not isinstance(server, str):
         with _pooled(server, tell) as pool:
             yield pool
         return
     if server == EMBEDDED:
-        with _embedded(tell) as client:
+        with make_embedded() as client:
             yield client
         return
     client = None if comfyui else places.find_server(server or None)
@@ -52,7 +56,7 @@ def connect(
             yield client
         return
     folder = places.find_comfyui(Path(comfyui) if comfyui else None)
-    with _started(folder, tell) if folder else _embedded(tell, places.DEFAULT_SERVER) as client:
+    with _started(folder, tell) if folder else make_embedded(places.DEFAULT_SERVER) as client:
         yield client
 
 
@@ -90,7 +94,7 @@ def _started(folder: Path, tell: Callable[[str], None]) -> "Iterator[Client]":
 
 
 @contextlib.contextmanager
-def _embedded(tell: Callable[[str], None], looked_at: str = "") -> "Iterator[Client]":
+def _embedded(tell: Callable[[str], None], options: Mapping[str, Any], looked_at: str = "") -> "Iterator[Client]":
     """``looked_at``: where no ComfyUI answered, when one was looked for."""
     from .embedded import EmbeddedClient, missing_packages
 
@@ -103,6 +107,6 @@ def _embedded(tell: Callable[[str], None], looked_at: str = "") -> "Iterator[Cli
             "imageine setup. To do without (this Python lacks "
             f"{', '.join(missing)}): pip install 'imageine[embedded]'",
         )
-    with EmbeddedClient() as client:
+    with EmbeddedClient(**options) as client:
         tell(f"{'No ComfyUI was found: working' if looked_at else 'Working'} without one, on the {client.device}.")
         yield client

@@ -132,6 +132,7 @@ class Handle:
         return self._ids.get(url, self.id)
 
     def renew_id(self, url: str) -> None:
+        """Go by another id on the server at ``url``, which holds a cancelled job of this one."""
         self._ids[url] = str(uuid.uuid4())
 
     def may_go_to(self, member: "Member") -> bool:
@@ -149,6 +150,7 @@ class Handle:
         self._events.put(event)
 
     def say(self, text: str) -> None:
+        """Tell ``text`` to those who follow the job."""
         self._events.put(Message(text))
 
     def end(self, result: "RunResult | None", error: BaseException | None) -> None:

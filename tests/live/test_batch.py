@@ -1,20 +1,15 @@
 """A batch on a real ComfyUI whose client is killed in the middle: what the server ran is what the table asks for."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import requests
 from imageine.runner import run_batch
-from imageine.runner.engines.managed import ManagedComfyUI
 from PIL import Image, ImageChops, ImageOps
 
-SLOW_NODE = Path(__file__).parents[1] / "support" / "slow_node"
-ONLY = ("--disable-all-custom-nodes", "--whitelist-custom-nodes", "slow_node")
 ROWS = 6
 INVERT = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}, "_meta": {"title": "Image"}},
@@ -29,10 +24,8 @@ INVERT = {
 
 
 @pytest.fixture(scope="module")
-def server(comfyui_dir, tmp_path_factory):
-    base = tmp_path_factory.mktemp("base")
-    shutil.copytree(SLOW_NODE, base / "custom_nodes" / "slow_node")
-    with ManagedComfyUI(comfyui_dir, base_directory=base, extra_args=ONLY) as server:
+def server(slow_comfyui):
+    with slow_comfyui() as server:
         yield server
 
 

@@ -6,7 +6,6 @@ They run in this order on one server of their own, whose process and worker the 
 import contextlib
 import itertools
 import os
-import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -16,21 +15,15 @@ import requests
 from imageine.runner.client import Client
 from imageine.runner.client.events import Finished, NodeCached, NodeProgress, NodeStarted, Queued, Reconnected, Started
 from imageine.runner.engines import managed
-from imageine.runner.engines.managed import ManagedComfyUI
 from imageine.runner.errors import ImageineError, JobCancelled
 from support.cutting_proxy import CuttingProxy
-
-SLOW_NODE = Path(__file__).parents[1] / "support" / "slow_node"
-ONLY = ("--disable-all-custom-nodes", "--whitelist-custom-nodes", "slow_node")
 
 colours = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def server(comfyui_dir, tmp_path_factory):
-    base = tmp_path_factory.mktemp("base")
-    shutil.copytree(SLOW_NODE, base / "custom_nodes" / "slow_node")
-    with ManagedComfyUI(comfyui_dir, base_directory=base, extra_args=ONLY) as server:
+def server(slow_comfyui):
+    with slow_comfyui() as server:
         yield server
 
 

@@ -9,23 +9,26 @@ from imageine.runner.errors import InputError, ModelError, ServerError
 from PIL import Image
 
 
-def test_demo_edits_the_bundled_photo(tmp_path, comfyui_dir, seeded_models, monkeypatch, figures):
-    monkeypatch.setattr(demo, "STEPS", 1)
+def test_demo_makes_three_edits(tmp_path, comfyui_dir, figures):
     said = []
     result = demo.run_demo(
         tmp_path / "demo.png",
         comfyui=comfyui_dir,
         on_event=lambda event: said.append(event.text) if isinstance(event, Message) else None,
     )
-    with Image.open(result.path) as picture, Image.open(demo.PHOTO) as photo:
-        assert picture.size == photo.size
-        assert json.loads(picture.text["imageine"])["seed"] == demo.SEED
-    with Image.open(result.comparison) as both:
-        assert both.width > 2 * photo.width
-    assert result.outside == 0
-    assert 0 < result.changed <= result.inside < 1
-    assert "random numbers" in said[-1]
-    figures(f"imageine demo: {result.changed:.0%} of the photo changed, largest difference elsewhere {result.outside}")
+    assert [edit.wish for edit in result.edits] == [wish for _, wish in demo.EDITS]
+    for number, (edit, (picture, _)) in enumerate(zip(result.edits, demo.EDITS, strict=True), 1):
+        assert edit.path == tmp_path / f"demo {number}.png"
+        with Image.open(edit.path) as after, Image.open(picture) as before:
+            assert after.size == before.size
+            assert json.loads(after.text["imageine"])["seed"] == demo.SEED
+        assert edit.outside == 0
+        assert 0.02 < edit.changed <= edit.inside < 0.25
+    with Image.open(result.path) as sheet:
+        assert sheet.width > 2 * 512 and sheet.height > 3 * 384
+    assert "toy models" in said[-1]
+    changed = ", ".join(f"{edit.changed:.0%}" for edit in result.edits)
+    figures(f"imageine demo: {changed} of the pictures changed, largest difference elsewhere 0")
 
 
 def test_unwritable_output_is_known_before_the_start(tmp_path):

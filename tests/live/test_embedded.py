@@ -3,11 +3,13 @@
 No workflow is named: the router chooses each of them by the wish.
 """
 
+import io
 import json
 
 import numpy as np
 import pytest
-from imageine.runner import edit
+from imageine.runner import Workflow, edit
+from imageine.runner import run as runner_run
 from imageine.runner.client.events import NodeStarted
 from imageine.runner.engines.embedded import _INFO, EmbeddedClient
 from imageine.runner.workflow import node_specs
@@ -83,6 +85,57 @@ def test_the_same_picture_as_comfyui(client, embedded, photos, title, figures):
     assert difference.max() <= NEARLY
     assert np.array_equal((there != before).any(-1) & (difference > 0), difference > 0)  # and none outside the edit
     assert ours.metadata["imageine"] == theirs.metadata["imageine"]
+
+
+@pytest.mark.parametrize("title", ["Simple Edit", "Virtual Try-On"])
+def test_auto_edit_computes_the_chosen_branch(client, embedded, photos, title):
+    """Both engines decide alike, run the same nodes and no others, and paint the same."""
+    comfyui_support.forget(client)
+    case, results = EDITS[title], []
+    reference = photos[case["reference"]] if "reference" in case else None
+    for one in (client, embedded):
+        started = set()
+        result = edit(
+            photos[case["photo"]], case["wish"], client=one, workflow="Auto Edit", reference=reference, seed=1, steps=2,
+            settings={"crop_size": 128, "megapixels": 0.02},
+            on_event=lambda event, started=started: started.add(event) if isinstance(event, NodeStarted) else None,
+        )  # fmt: skip
+        results.append((pixels(result.image), {event.node_id for event in started}, pixels(result.photo.rgb)))
+    (there, ran_there, before), (here, ran_here, _) = results
+    assert ran_here == ran_there and len(ran_here) < len(result.metadata["prompt"])
+    assert np.abs(there - before).max() > 10
+    assert np.abs(there - here).max() <= NEARLY
+
+
+def chained(photos) -> Workflow:
+    """Virtual Try-On with a second reference: another Encode Reference after the first one."""
+    graph = Workflow.load("Virtual Try-On").graph()
+    (first,) = (node for node, entry in graph.items() if entry["class_type"] == "ImageineEncodeReference")
+    (apply,) = (node for node, entry in graph.items() if entry["class_type"] == "ImageineApplyIPAdapter")
+    again = {"class_type": "LoadImage", "inputs": {"image": "example.png"}, "_meta": {"title": "Second"}}
+    joined = graph[first]["inputs"] | {"image": ["901", 0], "embeds": [first, 0]}
+    graph |= {"901": again, "902": {"class_type": "ImageineEncodeReference", "inputs": joined}}
+    graph[apply]["inputs"]["embeds"] = ["902", 0]
+    return Workflow.load(graph)
+
+
+def test_several_references(client, embedded, photos):
+    """A chain of Encode Reference: in both engines both pictures count, alike."""
+    images = {"image": photos["astronaut"], "reference": photos["coffee"], "second": photos["chelsea"]}
+    pictures = []
+    for one in (client, embedded):
+        settings = QUICK | {"steps": 2, "prompt": "jacket"}
+        done = runner_run(chained(photos), client=one, images=images, settings=settings, seed=1)
+        pictures.append(pixels(Image.open(io.BytesIO(done.outputs[0].data))))
+    assert np.abs(pictures[0] - pictures[1]).max() <= NEARLY
+
+
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_offload_changes_no_picture(models, embedded, photos, offload):
+    """With everything that can be in a pipeline: ControlNet, IP-Adapter and its image encoder."""
+    with EmbeddedClient(models, device="cpu", offload=offload) as saving:
+        pictures = [pixels(run(one, photos, "Virtual Try-On")[0].image) for one in (embedded, saving)]
+    assert np.array_equal(*pictures)
 
 
 def test_denoise_and_euler(client, embedded, photos):

@@ -6,22 +6,16 @@ What goes wrong on the server's side is in test_client_live.py, and with several
 import io
 import itertools
 import json
-import shutil
 import subprocess
 import sys
 import time
 import uuid
-from pathlib import Path
 
 import pytest
 from imageine.runner.client import Client
 from imageine.runner.client.events import NodeProgress, NodeStarted
-from imageine.runner.engines.managed import ManagedComfyUI
 from PIL import Image
 from support.client_cases import error_of
-
-SLOW_NODE = Path(__file__).parents[1] / "support" / "slow_node"
-ONLY = ("--disable-all-custom-nodes", "--whitelist-custom-nodes", "slow_node", "--max-upload-size", "2")
 
 # Another runner: submits each graph of stdin under its id, and tells events and the colours that came back.
 RUNNER = """
@@ -42,10 +36,8 @@ colours = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def server(comfyui_dir, tmp_path_factory):
-    base = tmp_path_factory.mktemp("base")
-    shutil.copytree(SLOW_NODE, base / "custom_nodes" / "slow_node")
-    with ManagedComfyUI(comfyui_dir, base_directory=base, extra_args=ONLY) as server:
+def server(slow_comfyui):
+    with slow_comfyui("--max-upload-size", "2") as server:
         yield server
 
 

@@ -1,18 +1,14 @@
 """A pool of two real ComfyUIs, one of which is killed while it works."""
 
 import contextlib
-import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from imageine.runner import Pool
 from imageine.runner.client.events import NodeProgress
 from imageine.runner.engines.managed import ManagedComfyUI
 
-SLOW_NODE = Path(__file__).parents[1] / "support" / "slow_node"
-ONLY = ("--disable-all-custom-nodes", "--whitelist-custom-nodes", "slow_node")
 JOBS = 12
 
 
@@ -27,12 +23,8 @@ def graph(colour: int, steps: int = 2) -> dict:
 
 
 @pytest.fixture(scope="module")
-def pair(comfyui_dir, tmp_path_factory):
-    servers = []
-    for name in ("first", "second"):
-        base = tmp_path_factory.mktemp(name)
-        shutil.copytree(SLOW_NODE, base / "custom_nodes" / "slow_node")
-        servers.append(ManagedComfyUI(comfyui_dir, base_directory=base, extra_args=ONLY))
+def pair(slow_comfyui):
+    servers = [slow_comfyui(), slow_comfyui()]
     with contextlib.ExitStack() as stack:
         for server in servers:
             stack.callback(server.stop)

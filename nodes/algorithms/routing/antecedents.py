@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from .changes import change, look_of
-from .lexicon import singular
+from .lexicon import particles, singular
 from .looks import look_kind
 from .meaning import Meaning
 from .noun_phrases import DETERMINERS, GARMENTS, NOUNS, PRONOUNS, Phrase, classes
@@ -13,6 +13,7 @@ from .patterns import Frame
 Words = tuple[str, ...]
 
 _THINGS = frozenset({"it", "this", "that", "these", "those", "one", "ones", "there"})
+_FLAWS = frozenset({"damage", "blemish"})
 _SEVERAL = frozenset({"them", "they", "these", "those"})
 _NAMING = frozenset({"whose", "there's", "is", "are", "no"})
 _DEFAULTS = {
@@ -35,6 +36,26 @@ _DEFAULTS = {
 }
 
 
+_WHERE = frozenset(
+    {"on", "onto", "in", "at", "behind", "above", "over", "under", "beside", "next", "against", "around"}
+)
+# Who makes or orders a picture, and what it is for, are not in it.
+_NEVER_MEANT = particles("never_in_the_photo")
+_ARTICLES = frozenset({"a", "an", "the", "my", "his", "her", "our", "their", "this", "that", "these", "those"})
+
+
+def _is_head(words: Words, index: int) -> bool:
+    """Whether a noun phrase ends here: a noun before no other, or a word that is not known after an article."""
+    word = words[index]
+    kinds, following = classes(word), classes(words[index + 1]) if index + 1 < len(words) else frozenset()
+    if word.endswith("'s"):
+        return False
+    if kinds & NOUNS:
+        return not following & NOUNS or bool(kinds & {"person"} and not following & {"whole"})
+    after_article = index > 0 and words[index - 1] in _ARTICLES and word.isalpha()
+    return after_article and not kinds - {"material"} and bool(not following or following & {"preposition"})
+
+
 @dataclass(frozen=True)
 class Reading:
     """A frame and what it means. ``words`` are the clause's, without openers; ``refers``: to what was named before."""
@@ -44,6 +65,13 @@ class Reading:
     words: Words
     sentence: int = 0
     refers: bool = False
+
+
+def _kinds_wanted(frame: Frame) -> frozenset[str]:
+    """What "it" is likeliest, by what it shall be or that it shall go: "swap it for a blazer" is about a garment."""
+    if frame.operation in ("replace", "become"):
+        return GARMENTS if Phrase(frame.new).is_any(GARMENTS) else frozenset()
+    return _FLAWS if frame.operation in ("remove", "appearance") else frozenset()
 
 
 class Antecedents:
@@ -59,23 +87,36 @@ class Antecedents:
         """Whether a thing was named."""
         return bool(self._things)
 
-    def note(self, words: Words) -> None:
-        """Remember the nouns of a clause; the first thing in it is what "it" means next."""
-        things, people, bare = [], [], []
+    def note(self, words: Words, *, aside: bool = False) -> None:
+        """Remember the nouns of a clause; the first thing in it is what "it" means next.
+
+        ``aside``: what was named before is meant rather, unless nothing was or the wish says what kind of thing.
+
+        What the clause is about goes before where that is ("a plaster on his chin"), and both before what only stands
+        there without an article.
+        """
+        people = []
+        things: tuple[list[Words], ...] = ([], [], [])
         for index, word in enumerate(words):
             kinds = classes(word)
-            if not kinds & NOUNS or word in PRONOUNS or kinds & {"whole"} or word.endswith("'s"):
+            if "background" in kinds and words[index - 1 : index] in (("in",), ("the",)) and index < 3:
+                continue  # where something is, not what is meant
+            if not _is_head(words, index) or word in PRONOUNS or kinds & {"whole"} or word in _NEVER_MEANT:
                 continue
-            if index + 1 < len(words) and classes(words[index + 1]) & NOUNS and not kinds & {"person"}:
-                continue  # "fishing boat": the head comes later
             if kinds & {"person", "role"}:
                 people.append(word)
             elif not kinds & {"light", "place_name"}:
                 before = words[max(0, index - 3) : index]
                 named = any(word_ in DETERMINERS or word_ in _NAMING for word_ in before)
-                (things if named else bare).append((word,))
-        if things or bare:
-            self._things = [*things, *bare]
+                there = any(word_ in _WHERE for word_ in before) and bool(kinds)
+                things[there if named else 2].append((word,))
+        new = [thing for some in things for thing in some]
+        if aside:
+            self._things += new
+            self._people = self._people or people
+            return
+        if new:
+            self._things = new
         if people:
             self._people = people
 
@@ -122,9 +163,16 @@ class Antecedents:
             kind = look_of(look)
             if kind in ("colour", "material") or (not kind and Phrase(look).is_any(NOUNS - {"light"})):
                 return replace(frame, operation="become", old=self._things[0], new=look)
-        return replace(frame, old=self._named(frame.old), place=self._named(frame.place))
+        wanted = _kinds_wanted(frame)
+        return replace(frame, old=self._named(frame.old, wanted), place=self._named(frame.place, wanted))
 
-    def _named(self, words: Words) -> Words:
+    def _named(self, words: Words, wanted: frozenset[str] = frozenset()) -> Words:
+        found = self._meant(words)
+        if not wanted or found == words or classes(found[-1]) & wanted:
+            return found
+        return next((thing for thing in self._things if classes(thing[-1]) & wanted), found)
+
+    def _meant(self, words: Words) -> Words:
         phrase = Phrase(words)
         if phrase.is_any(frozenset({"attribute"})) and len(phrase.core) == 1 and self._things:
             return self._things[0]  # "the fabric", of what was named before
@@ -132,12 +180,12 @@ class Antecedents:
             return words
         word = next(word for word in words if word in PRONOUNS)
         if word in _SEVERAL:
-            several = [thing for thing in self._things if thing[-1].endswith("s")]
+            several = [thing for thing in self._things if thing[-1] != singular(thing[-1])]
             if several and not (
                 word in ("them", "they") and set(self._people) - {singular(one) for one in self._people}
             ):
                 return several[0]
-        if word in _THINGS:
+        if word in _THINGS and (self._things or not self._people):
             return self._things[0] if self._things else words
         if word in ("them", "they") and not self._people and self._things:
             return self._things[0]

@@ -9,7 +9,6 @@ that what it calls 90 % likely is so nine times in ten.
 Chosen over nearest neighbours, centroids, Gaussian and quadratic kernels, which are as often right or less.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +18,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .decision import CATEGORIES, TextEncoder
-from .wording import Counts, word_classes, words
+from .training import Counts
+from .word_model import digest
+from .wording import word_classes, words
 
 _EXAMPLES = Path(__file__).with_name("examples.json")
 _WORDS, _CLASSES = 0.7, 1.0  # beside the encoder's 1
@@ -110,7 +111,7 @@ def stored_vectors(encoder: TextEncoder, texts: list[str]) -> np.ndarray | None:
     if path is None or not path.is_file():
         return None
     with np.load(path) as stored:
-        if str(stored["digest"]) != _digest(texts):
+        if str(stored["digest"]) != digest(texts):
             return None
         vectors = stored["vectors"].astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -120,11 +121,7 @@ def store_vectors(encoder: TextEncoder, texts: list[str], path: Path) -> None:
     """Write what ``stored_vectors`` reads: each vector in steps of 1/127 of its largest number, as int8."""
     vectors = encoder.encode(texts)
     steps = np.rint(vectors * (127 / np.abs(vectors).max(1, keepdims=True))).astype(np.int8)
-    np.savez_compressed(path, vectors=steps, digest=_digest(texts))
-
-
-def _digest(texts: list[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    np.savez_compressed(path, vectors=steps, digest=digest(texts))
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:

@@ -206,6 +206,14 @@ def _is_verb_before_a_thing(words: list[str], index: int) -> bool:
     return following in _ARTICLES and words[index].isalpha() and not classes(words[index])
 
 
+def _verb_follows(words: list[str], index: int, grammar: Grammar) -> bool:
+    """ "tu peux les effacer", "puedes quitarlo", "den bitte wegretuschieren": verbs that do not come first."""
+    end = next((i for i in range(index, len(words)) if words[i] == ","), len(words))
+    piece = words[index:end]
+    last = piece[-1] if piece else ""
+    return last in grammar.enders or any(len(word) > 3 and word in grammar.starters for word in piece[1:4])
+
+
 def _begins_clause(words: list[str], index: int, grammar: Grammar) -> bool:
     while index < len(words) and words[index] in _SKIPPED:
         index += 1
@@ -216,7 +224,9 @@ def _begins_clause(words: list[str], index: int, grammar: Grammar) -> bool:
     if words[index] in _SUBJECTS and index + 1 < len(words) and words[index + 1] in _MODALS:
         return True
     if words[index] not in grammar.starters:
-        return grammar.language == "en" and _is_verb_before_a_thing(words, index)
+        if grammar.language != "en":
+            return _verb_follows(words, index, grammar)
+        return _is_verb_before_a_thing(words, index)
     if words[index] not in _AMBIGUOUS:
         return True
     following = words[index + 1] if index + 1 < len(words) else ""

@@ -25,6 +25,8 @@ _REWRITES = (
     ),
     (r"\bhow \S+ would (?=an? )", ""),
     (r"'s just ", " is just "),
+    (r"'s (?=\w+ing (?:for|out) )", " is "),
+    (r"\bround (?=(?:the|a|an|my|his|her|our|their|your|its|this|that|every) )", "around "),
     (r"\b(?:lol|lmao|haha|hehe) (?!$)", ", "),
     (r"^(?:\S+ ){0,8}(?:asking|asks|asked|wondering|wonders|wonder|know) (?:whether|if) ", ""),
     (r"\b(she|he|they|it|i|we)'d (?=look|be |suit)", r"\1 would "),

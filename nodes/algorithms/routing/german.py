@@ -5,6 +5,7 @@ from .translation import dictionary, plain
 
 _SOFTENING = frozenset(
     {"bitte", "mal", "doch", "halt", "vielleicht", "lieber", "auch", "gerne", "eher", "wohl", "noch"}
+    | {"vorne", "vorn", "hinten", "links", "rechts", "oben", "unten", "dort", "drueben"}
 )
 
 
@@ -19,6 +20,7 @@ GRAMMAR = load_grammar(
     words=words,
     translate=dictionary("de").translate,
     joins="und dann aber danach",
-    enders="weg raus entfernen loeschen streichen faerben machen ersetzen",
+    enders="weg raus damit entfernen loeschen streichen faerben machen ersetzen beseitigen wegmachen rausnehmen "
+    "wegretuschieren retuschieren herausnehmen wegnehmen tauschen austauschen umfaerben anziehen aufsetzen",
     trust=0.95,
 )

@@ -88,12 +88,9 @@ def _kind(kinds: frozenset[str]) -> str:
 
 
 def _strongest(words: list[str]) -> str:
-    """The kind that the last describing word before a head gives it."""
-    for word in reversed(words):
-        kind = _kind(classes(word) & LOOKS)
-        if kind:
-            return kind
-    return ""
+    """The kind that the last describing word before a head gives it; "dark" says little beside "wooden"."""
+    kinds = [kind for kind in (_kind(classes(word) & LOOKS) for word in reversed(words)) if kind]
+    return next((kind for kind in kinds if kind != "light_adj"), kinds[0] if kinds else "")
 
 
 def modifiers(phrase: Phrase) -> str:

@@ -39,28 +39,31 @@ def route(
     language = language_of(text)
     takes = reference and not ignores_reference(text)
     doubt = _DOUBT if len(wish) > LONGEST or _CODE.search(text) else 1.0
-    # A text encoder knows English; what the rules read in other languages it can only make worse.
-    encoder = encoder if language == "en" and doubt == 1 else None
+    # A text encoder knows English, and so do the examples; what the rules read in other languages they would spoil.
+    english = language == "en" and doubt == 1
+    encoder = encoder if english else None
+    weighed = {"reference": takes, "found": found, "encoder": encoder, "by_words": english}
     edits = []
     readings = _readings(text, language)
     weak = all(reading.meaning.confidence <= _WEAK for reading in readings)
     guessed = guess(text, grammar_of(language)) if weak else None
     if guessed:
-        edits.append(refine(_edit(guessed, takes, doubt), text, reference=takes, found=found, encoder=encoder))
+        edits.append(refine(_edit(guessed, takes, doubt), text, **weighed))
         readings = []
     for reading in readings:
         edit = _with_a_thing(_edit(reading.meaning, takes, doubt), text, language)
         words = text if len(readings) == 1 else spoken(reading.words)
-        edits.append(refine(edit, words, reference=takes, found=found, encoder=encoder))
+        edits.append(refine(edit, words, **weighed))
     if not edits:
-        edits.append(refine(_no_edit(text), text, reference=takes, found=found, encoder=encoder))
+        edits.append(refine(_no_edit(text), text, **weighed))
     return Decision(wish, tuple(edits))
 
 
 def _with_a_thing(edit: Edit, text: str, language: str) -> Edit:
     """``edit`` of a thing that the wish names, where its target ends in a word that is known to be none."""
     kinds = classes(edit.target.split()[-1]) if edit.target else frozenset()
-    if not kinds or kinds & NOUNS:
+    stuff = edit.category == "removal" and "material" in kinds  # "the plaster on his chin"
+    if not kinds or kinds & NOUNS or stuff:
         return edit
     return replace(edit, target=thing_named(text, grammar_of(language)) or edit.target)
 
@@ -74,8 +77,8 @@ def _readings(text: str, language: str) -> list[Reading]:
         here = [] if clause.kept else read(clause, grammar, antecedents)
         operation = here[0].frame.operation if here else ""
         speaks = operation not in ("", "describe", *_STATEMENTS) or clause.sentence != sentence
-        if (speaks or after_kept) and not (clause.kept and antecedents.known):
-            antecedents.note((*clause.words, *clause.extra))
+        aside = not (speaks or after_kept) or (clause.kept and antecedents.known)
+        antecedents.note(grammar.translate((*clause.words, *clause.extra), ordered=False), aside=aside)
         after_kept = clause.kept
         if operation in (*_STATEMENTS, "on", "remove"):
             frame = here[0].frame

@@ -4,6 +4,7 @@
 accents, umlauts as two letters. What is not in it stays as it is.
 """
 
+import re
 import unicodedata
 from functools import cached_property, lru_cache
 
@@ -47,6 +48,7 @@ _ENDINGS = {
 }
 _LINKS = ("", "s", "n", "en", "es")
 _SHADES = frozenset({"light", "dark", "bright"})
+_PARTICIPLE = re.compile(r"\w{3,}end(?:e|en|er|es|em)")
 _OF = frozenset({"of", "in", "on"})
 
 
@@ -107,7 +109,7 @@ class Dictionary:
                 or self._english.get(word[cut:].removesuffix("n"))
                 or self._english.get(word[cut:].removesuffix("e"))
             )
-            if not last:
+            if not last or not classes(last[-1]) & (NOUNS | LOOKS):
                 continue
             if classes(last[-1]) & NOUNS:
                 head = last
@@ -119,10 +121,14 @@ class Dictionary:
 
     def translate(self, phrase: Words, *, ordered: bool = True) -> Words:
         """English words; with ``ordered`` in English order: "silla azul de madera" -> "blue wood chair"."""
-        groups = [self._lookup(word) or (word,) for word in phrase]
+        groups = [self._lookup(word) or (word,) for word in phrase if not self._is_participle(word)]
         if ordered and self.language in ("es", "fr"):
             groups = _in_english_order(groups)
         return tuple(word for group in groups for word in lexicon_words(group))
+
+    def _is_participle(self, word: str) -> bool:
+        """ "parkenden", "laechelnde": what something does says nothing about what it is."""
+        return self.language == "de" and bool(_PARTICIPLE.fullmatch(word)) and word not in self._english
 
     def known(self, phrase: Words) -> float:
         """The share of its words that can be translated; 1 for none."""

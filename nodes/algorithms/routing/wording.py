@@ -8,18 +8,13 @@ Retrieval, section 6.2.1).
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable
 from functools import lru_cache
-
-import numpy as np
 
 from .lexicon import english
 from .noun_phrases import classes
 from .text import normalised
 
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
-_SEEN = 2  # in how many examples a part must be to count
 # Words that stand for themselves: how they join the others is what counts.
 _JOINING = frozenset(
     ["a", "an", "the", "this", "that", "it", "in", "on", "of", "with", "to", "into"]
@@ -58,27 +53,3 @@ def word_classes(text: str) -> set[str]:
             for b in second
         }
     return parts
-
-
-class Counts:
-    """Texts as rows of numbers, each of length 1 or 0, for the ``parts`` that two or more of ``texts`` have."""
-
-    def __init__(self, parts: Callable[[str], set[str]], texts: Iterable[str]):
-        self._parts = parts
-        split = [parts(text) for text in texts]
-        counts = Counter(part for found in split for part in found)
-        known = sorted(part for part, count in counts.items() if count >= _SEEN)
-        self._columns = {part: column for column, part in enumerate(known)}
-        self._weights = np.array([np.log(len(split) / counts[part]) for part in known], dtype=np.float32)
-        self.rows = self._rows(split)
-
-    def of(self, text: str) -> np.ndarray:
-        """The row of one more text: float32 [parts]."""
-        return self._rows([self._parts(text)])[0]
-
-    def _rows(self, split: list[set[str]]) -> np.ndarray:
-        rows = np.zeros((len(split), len(self._columns)), dtype=np.float32)
-        for row, found in zip(rows, split, strict=True):
-            columns = [self._columns[part] for part in found if part in self._columns]
-            row[columns] = self._weights[columns]
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...client import submission
-from ...client.events import Event, Finished, NodeDone, NodeProgress, NodeStarted, Started
+from ...client.events import Event, Finished, Message, NodeDone, NodeProgress, NodeStarted, Started
 from ...client.outcome import JobResult, OutputFile
 from ...errors import ImageineError, JobCancelled, JobError, ModelError
 from ...models.folders import ModelFolders, models_dirs
 from ...workflow.node_specs import model_folder
+from . import compiling
+from .memory import AUTO, check_offload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,22 +38,41 @@ def missing_packages() -> list[str]:
     return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
+def check_options(offload: str, compile: bool) -> None:
+    """Raises ``InputError`` ``option_invalid`` for an unknown ``offload``, and for two that do not go together."""
+    check_offload(offload)
+    if compile:
+        compiling.check_compile(offload)
+
+
 class EmbeddedClient:
     """``models`` are the folders of the model files, as ComfyUI lays them out; by default those that
-    ``models_dirs`` finds. ``device`` is torch's name of one, or "auto".
+    ``models_dirs`` finds. ``device`` is torch's name of one, or "auto". ``offload`` says which models wait in main
+    memory, off the device: "none" of them, a whole "model" at a time, "sequential" (layer by layer), or "auto": what
+    it takes by the memory that is free there. ``compile`` has torch compile the UNet, for each size of picture anew.
 
-    Raises ``ModelError`` (``engine_missing``) when packages are missing.
+    Raises ``ModelError`` (``engine_missing``) when packages, or a compiler, are missing, ``InputError``
+    (``option_invalid``).
     """
 
     url = "embedded"
 
-    def __init__(self, models: ModelFolders | str | Path | None = None, device: str = "auto"):
+    def __init__(
+        self,
+        models: ModelFolders | str | Path | None = None,
+        device: str = "auto",
+        offload: str = AUTO,
+        compile: bool = False,
+    ):
+        check_options(offload, compile)
         if missing := missing_packages():
             message = f"Without ComfyUI, edits need {', '.join(missing)}, which this Python lacks."
             raise ModelError("engine_missing", message, INSTALL, {"packages": missing})
         from .studio import Studio
 
-        self._studio = Studio(models if isinstance(models, ModelFolders) else models_dirs(models), device)
+        self._studio = Studio(
+            models if isinstance(models, ModelFolders) else models_dirs(models), device, offload, compile
+        )
         self._files: dict[tuple[str, str], bytes] = {}
         self._jobs: dict[str, EmbeddedJob] = {}
 
@@ -131,16 +152,21 @@ class EmbeddedJob:
         from .core_nodes import CORE_NODES
         from .graph import Run
         from .own_nodes import OWN_NODES
+        from .router import ROUTER_NODES
 
         tell = on_event or (lambda event: None)
         self._deadline = None if timeout is None else time.monotonic() + timeout
         outputs: list[OutputFile] = []
+        texts: dict[str, list[str]] = {}
+        self._studio.memory.tell = lambda text: tell(Message(text))
         self._studio.progress = lambda step, steps: self._step(tell, step, steps)
         self._studio.save = lambda images, prefix: outputs.extend(self._save(images, prefix))
+        self._studio.show = lambda text: texts.setdefault(self._node, []).append(text)
         tell(Started(len(self.graph)))
-        Run(self.graph, CORE_NODES | OWN_NODES, self._studio, lambda node: self._around(node, tell)).finish()
+        kinds = CORE_NODES | OWN_NODES | ROUTER_NODES
+        Run(self.graph, kinds, self._studio, lambda node: self._around(node, tell)).finish()
         tell(Finished())
-        return JobResult(self.id, outputs)
+        return JobResult(self.id, outputs, texts)
 
     @contextlib.contextmanager
     def _around(self, node_id: str, tell: "Callable[[Event], None]") -> Iterator[None]:
@@ -158,7 +184,7 @@ class EmbeddedJob:
     def _failed(self, node_id: str, error: Exception) -> JobError:
         node = self.graph[node_id]
         title = node.get("_meta", {}).get("title", node["class_type"])
-        hint = "Use a smaller picture, or close other programs." if "out of memory" in str(error).lower() else ""
+        hint = _hint(error)
         details = {"node_id": node_id, "class_type": node["class_type"], "exception": type(error).__name__}
         return JobError("job_failed", f"{title} failed: {error}", hint, details)
 
@@ -184,3 +210,11 @@ class EmbeddedJob:
             filename = f"{name}_{number:05}_.png"
             self._files[subfolder, filename] = buffer.getvalue()
             yield OutputFile(self._node, "images", filename, subfolder)
+
+
+def _hint(error: Exception) -> str:
+    if compiling.is_compilers(error):
+        return compiling.WITHOUT
+    if "out of memory" in str(error).lower():
+        return "Use a smaller picture, close other programs, or move more of the models: --offload sequential."
+    return ""

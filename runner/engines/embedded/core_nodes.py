@@ -45,8 +45,8 @@ def encode_text(studio: "Studio", text: str, clip: Any) -> tuple:
     from .sampling import Conditioning
 
     tokens = clip.tokenizer(text, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
-    with torch.inference_mode():
-        embeds = clip.text_encoder(tokens.input_ids.to(clip.text_encoder.device))[0]
+    with studio.memory.holding(clip.text_encoder), torch.no_grad():
+        embeds = clip.text_encoder(tokens.input_ids.to(studio.device))[0]
     return (Conditioning(embeds.to(clip.unet.dtype)),)
 
 
@@ -63,13 +63,13 @@ def sample(
 
     checkpoint, influences = model
     settings = sampling.Settings(seed, steps, cfg, sampler_name, scheduler, denoise)
-    return (sampling.sample(checkpoint, positive, negative, influences, settings, studio.progress),)
+    return (sampling.sample(checkpoint, positive, negative, influences, settings, studio.memory, studio.progress),)
 
 
 def decode(studio: "Studio", samples, vae) -> tuple:
     from . import sampling
 
-    return (sampling.decode(vae, samples),)
+    return (sampling.decode(vae, samples, studio.memory),)
 
 
 def save_image(studio: "Studio", images, filename_prefix: str = "ComfyUI") -> tuple:
@@ -134,6 +134,7 @@ CORE_NODES = {
     "MaskToImage": NodeKind(mask_to_image),
     "PreviewImage": NodeKind(preview_image, is_output=True),
     "PrimitiveBoolean": NodeKind(primitive),
+    "PrimitiveInt": NodeKind(primitive),
     "PrimitiveStringMultiline": NodeKind(primitive),
     "SaveImage": NodeKind(save_image, is_output=True),
     "SolidMask": NodeKind(solid_mask),

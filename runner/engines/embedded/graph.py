@@ -12,7 +12,8 @@ class NodeKind:
     """What a node class does.
 
     ``run`` takes the studio and the inputs by name and returns a tuple, one value per output socket. ``lazy`` names
-    the inputs that are computed only when ``wanted``, given those known so far, asks for them.
+    the inputs that are computed only when ``wanted``, given those known so far, asks for them; until then, and for
+    good where it never does, one that is linked is None, as in ComfyUI.
     """
 
     run: Callable[..., tuple]
@@ -49,12 +50,11 @@ class Run:
     def _inputs(self, inputs: dict[str, Any], kind: NodeKind) -> dict[str, Any]:
         links = {name: value for name, value in inputs.items() if _is_link(value)}
         known = {name: value for name, value in inputs.items() if name not in links}
-        for name in links:
-            if name not in kind.lazy:
-                known[name] = self._linked(links[name])
-        while missing := [name for name in kind.wanted(known) if name in links and name not in known]:
-            for name in missing:
-                known[name] = self._linked(links[name])
+        waiting = {name for name in links if name in kind.lazy}
+        known |= {name: None if name in waiting else self._linked(link) for name, link in links.items()}
+        while asked := waiting.intersection(kind.wanted(known)):
+            known |= {name: self._linked(links[name]) for name in sorted(asked)}
+            waiting -= asked
         return known
 
     def _linked(self, link: list) -> Any:

@@ -122,7 +122,7 @@ def apply_controls(studio: "Studio", positive, negative, vae=None, region=None, 
     from .sampling import Control
 
     if region is not None:
-        raise _not_here("a region for the controls")
+        raise not_here("a region for the controls")
     for kind in _controls_on(inputs):
         control_net, hint = inputs[f"{kind}_control_net"], inputs[f"{kind}_map"]
         settings = (float(inputs[f"{kind}_{name}"]) for name in ("strength", "start", "end"))
@@ -147,9 +147,10 @@ def encode_reference(
 ) -> tuple:
     from . import references
 
-    if negative_image is not None or embeds is not None:
-        raise _not_here("several references or a negative one")
-    return (references.see(ip_adapter.layout, image, clip_vision, crop=crop == "center"),)
+    if negative_image is not None:
+        raise not_here("a negative reference")
+    seen = references.see(ip_adapter.layout, image, clip_vision, crop=crop == "center")
+    return (seen if embeds is None else embeds + seen,)
 
 
 def apply_adapter(
@@ -160,12 +161,13 @@ def apply_adapter(
 
     if not weight:
         return (model,)
-    if mask is not None or negative_image is not None or (image is not None and embeds is not None):
-        raise _not_here("a mask, a negative image, or several sources for a reference")
+    if mask is not None or negative_image is not None:
+        raise not_here("a mask or a negative image for a reference")
     if weight_type != "linear" or combine != "concat":
-        raise _not_here(f"weight type '{weight_type}' with '{combine}'")
+        raise not_here(f"weight type '{weight_type}' with '{combine}'")
     if image is not None:
-        embeds = references.see(ip_adapter.layout, image, clip_vision, crop=crop == "center")
+        seen = references.see(ip_adapter.layout, image, clip_vision, crop=crop == "center")
+        embeds = seen if embeds is None else embeds + seen
     checkpoint, influences = model
     influence = references.Influence(ip_adapter, embeds, weight, start_percent, end_percent)
     return ((checkpoint, (*influences, influence)),)
@@ -175,7 +177,8 @@ def _wanted_reference(known: dict[str, Any]) -> list[str]:
     return ["ip_adapter", "image", "clip_vision", "embeds", "mask", "negative_image"] if known["weight"] else []
 
 
-def _not_here(what: str) -> WorkflowError:
+def not_here(what: str) -> WorkflowError:
+    """The error to raise for ``what``."""
     return WorkflowError(
         "workflow_unfit",
         f"Without ComfyUI there is no support for {what}.",

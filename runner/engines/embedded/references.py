@@ -24,10 +24,18 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Reference:
-    """One batch of pictures, ``[N,3,224,224]``, normalised as CLIP wants them."""
+    """A batch of pictures, ``[N,3,224,224]``, normalised as CLIP wants them; each has tokens of its own."""
 
     pixels: "torch.Tensor"
     encoder: Any
+
+    def __add__(self, other: "Reference") -> "Reference":
+        """Raises ``ValueError`` for two that were seen by different encoders."""
+        import torch
+
+        if other.encoder is not self.encoder:
+            raise ValueError("Two references were encoded by different image encoders. Load one for both.")
+        return Reference(torch.cat([self.pixels, other.pixels]), self.encoder)
 
 
 @dataclass(frozen=True)

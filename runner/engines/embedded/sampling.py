@@ -17,6 +17,7 @@ from .quiet import quiet
 if TYPE_CHECKING:
     import torch
 
+    from .memory import Memory
     from .references import Influence
 
 SAMPLERS = ("dpmpp_2m", "euler")
@@ -66,6 +67,7 @@ def sample(
     negative: Conditioning,
     influences: "tuple[Influence, ...]",
     settings: Settings,
+    memory: "Memory",
     on_step: Callable[[int, int], None],
 ) -> "torch.Tensor":
     """Scaled latents ``[N,4,h,w]`` of the picture that ``positive`` holds, painted anew inside its mask.
@@ -74,12 +76,12 @@ def sample(
     """
     import torch
 
-    device, dtype = checkpoint.unet.device, checkpoint.unet.dtype
+    device, dtype = memory.device, checkpoint.unet.dtype
     pixels, mask = positive.pixels, positive.mask
-    with torch.inference_mode():
-        photo = encode_photo(checkpoint, pixels)
-        if settings.denoise <= 0:
-            return photo
+    photo = encode_photo(checkpoint, pixels, memory)
+    if settings.denoise <= 0:
+        return photo
+    with torch.no_grad():
         noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(settings.seed)).to(device, dtype)
         sigmas, timesteps = schedule(settings)
         small = torch.nn.functional.interpolate(mask[:, None].float(), size=photo.shape[-2:], mode="bilinear")
@@ -87,9 +89,10 @@ def sample(
         scheduler.bind(sigmas, timesteps, noise, photo, small.to(device, dtype))
         first = sigmas[0]
         grown = (1 + first**2) ** 0.5 if settings.denoise >= 1 else first
-        pipeline = build_pipeline(checkpoint, scheduler, [control.net for control in positive.controls])
-        _load_adapters(pipeline, influences)
-        steps = len(timesteps)
+    pipeline = build_pipeline(checkpoint, scheduler, [control.net for control in positive.controls])
+    _load_adapters(pipeline, influences)
+    steps = len(timesteps)
+    with memory.running(pipeline, pixels[..., 0].numel()), torch.no_grad():
         return pipeline(
             **_prompts(positive, negative, len(pixels)),
             image=pixels.movedim(-1, 1),
@@ -106,21 +109,24 @@ def sample(
         ).images
 
 
-def encode_photo(checkpoint: Checkpoint, pixels: "torch.Tensor") -> "torch.Tensor":
+def encode_photo(checkpoint: Checkpoint, pixels: "torch.Tensor", memory: "Memory") -> "torch.Tensor":
     """``[N,H,W,3]`` in 0..1 -> the mean of their latents, scaled."""
+    import torch
+
     vae = checkpoint.vae
-    encoded = vae.encode(2 * pixels.movedim(-1, 1).to(vae.device, vae.dtype) - 1)
-    latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-    return latents * LATENT_SCALE
+    with memory.holding(vae), torch.no_grad():
+        encoded = vae.encode(2 * pixels.movedim(-1, 1).to(memory.device, vae.dtype) - 1)
+        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        return latents * LATENT_SCALE
 
 
-def decode(checkpoint: Checkpoint, latents: "torch.Tensor") -> "torch.Tensor":
+def decode(checkpoint: Checkpoint, latents: "torch.Tensor", memory: "Memory") -> "torch.Tensor":
     """Scaled latents -> ``[N,H,W,3]`` in 0..1, float32 on the CPU."""
     import torch
 
     vae = checkpoint.vae
-    with torch.inference_mode():
-        pictures = vae.decode(latents.to(vae.device, vae.dtype) / LATENT_SCALE).sample
+    with memory.holding(vae), torch.no_grad():
+        pictures = vae.decode(latents.to(memory.device, vae.dtype) / LATENT_SCALE).sample
     return (pictures / 2 + 0.5).clamp(0, 1).movedim(1, -1).float().cpu()
 
 

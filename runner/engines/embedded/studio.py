@@ -10,6 +10,8 @@ from PIL import Image
 
 from ...errors import ModelError
 from ...models.folders import ModelFolders
+from . import compiling
+from .memory import AUTO, Memory
 from .quiet import quiet
 
 if TYPE_CHECKING:
@@ -21,16 +23,22 @@ if TYPE_CHECKING:
 class Studio:
     """``device`` is torch's name of one, or "auto": CUDA, then MPS, then the CPU.
 
-    On a GPU networks are kept in half precision; detectors and the like lie in main memory while they are not used.
+    On a GPU networks are kept in half precision; detectors and the like lie in main memory while they are not used,
+    all others as ``offload`` says (``memory.Memory``). With ``compiled`` UNets go through torch.compile.
     """
 
-    def __init__(self, folders: ModelFolders, device: str = "auto"):
+    def __init__(self, folders: ModelFolders, device: str = "auto", offload: str = AUTO, compiled: bool = False):
         import torch
 
         self.device = torch.device(_best_device() if device == "auto" else device)
+        self.memory = Memory(self.device, offload)
+        if compiled:
+            compiling.require_compiler(self.device)
+        self._compiled = compiled
         self.dtype = torch.float32 if self.device.type == "cpu" else torch.float16
         self.progress: Callable[[int, int], None] = lambda step, steps: None
         self.save: Callable[[Any, str], None] = lambda images, prefix: None
+        self.show: Callable[[str], None] = lambda text: None
         self._folders = folders
         self._loaded: dict[tuple[str, str], Any] = {}
         self._uploads: dict[str, bytes] = {}
@@ -50,8 +58,8 @@ class Studio:
 
         def load(path: Path):
             loaded = checkpoints.load_checkpoint(path, self.dtype)
-            for network in (loaded.unet, loaded.vae, loaded.text_encoder):
-                network.to(self.device)
+            if self._compiled:
+                loaded.unet.compile()  # when it is first called, for pictures of that size
             return loaded
 
         return self.network("checkpoints", name, load)
@@ -59,14 +67,12 @@ class Studio:
     def control_net(self, name: str) -> Any:
         from . import checkpoints
 
-        return self.network(
-            "controlnet", name, lambda path: checkpoints.load_control_net(path, self.dtype).to(self.device)
-        )
+        return self.network("controlnet", name, lambda path: checkpoints.load_control_net(path, self.dtype))
 
     def image_encoder(self, name: str) -> Any:
         from . import references
 
-        return self.network("clip_vision", name, lambda path: references.load_encoder(path, self.dtype).to(self.device))
+        return self.network("clip_vision", name, lambda path: references.load_encoder(path, self.dtype))
 
     def adapter(self, name: str) -> Any:
         from . import references
@@ -92,6 +98,7 @@ class Studio:
     def forget(self) -> None:
         """Drop every model."""
         self._loaded.clear()
+        self.memory.forget()
 
     def choices(self, folder: str) -> list[str]:
         """Names of the models in the models folder ``folder``: files, or folders with a config.json."""

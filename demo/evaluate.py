@@ -1,0 +1,227 @@
+"""Measures the demo's weights on held-out scenes: ``python -m demo.evaluate [--part find] [--engine embedded]``.
+
+Three parts: ``find`` asks the detector alone; ``paint`` gives the painter the true masks, through the sampler of the
+engine; ``wish`` does everything, from "make the green star yellow" to the stitched picture. No scene has a photo, nor a
+random seed, of the training.
+"""
+
+import argparse
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from imageine.nodes.algorithms import grounding_dino
+from imageine.runner import edit
+from imageine.runner.demo import GUIDANCE, SETTINGS, STEPS, make_models, working_client
+from imageine.runner.engines.comfyui import find_comfyui
+from PIL import Image
+
+from .scoring import REMOVED, Score, iou, is_painted, score, wish_for
+from .world import COLOURS, HELD_OUT_PHOTOS, PATTERNS, PLAIN, SHAPES, Scene, Thing, load_photos, make_scene
+
+SEED = 20_261_123
+OTHER_WORDS = ("dog", "car", "hat", "red house", "person", "blue cup")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scene, the thing in it that is to change, and what into."""
+
+    scene: Scene
+    thing: Thing
+    colour: str
+    pattern: str
+
+    @property
+    def prompt(self) -> str:
+        """What the router gives the painter."""
+        if self.colour == REMOVED:
+            return "empty background"
+        return " ".join(filter(None, (self.pattern, self.colour, self.thing.shape)))
+
+
+def make_cases(count: int, *, removed: float, patterned: float) -> list[Case]:
+    """Scenes of one to five things; the one to change is the only one of its colour and shape."""
+    generator, photos = random.Random(SEED), load_photos(HELD_OUT_PHOTOS)
+    cases = []
+    while len(cases) < count:
+        size = generator.choice(((256, 256), (320, 256), (256, 320)))
+        scene = make_scene(generator, size, photos)
+        names = [thing.name for thing in scene.things]
+        single = [thing for thing in scene.things if names.count(thing.name) == 1]
+        if not single:
+            continue
+        thing = generator.choice(single)
+        kind = generator.random()
+        if kind < removed:
+            cases.append(Case(scene, thing, REMOVED, PLAIN))
+        elif kind < removed + patterned:
+            cases.append(Case(scene, thing, thing.colour, generator.choice(PATTERNS[1:])))
+        else:
+            cases.append(Case(scene, thing, generator.choice([c for c in COLOURS if c != thing.colour]), PLAIN))
+    return cases
+
+
+class Tally:
+    """Yes and no, counted under names."""
+
+    def __init__(self):
+        self.counts: dict[str, list[bool]] = {}
+
+    def note(self, name: str, right: bool) -> None:
+        self.counts.setdefault(name, []).append(bool(right))
+
+    def lines(self) -> Iterator[str]:
+        for name, answers in self.counts.items():
+            yield f"  {name:<58} {sum(answers) / len(answers):6.1%} of {len(answers)}"
+
+
+def measure_finding(models: Path, count: int) -> Tally:
+    """The detector alone, at the thresholds of the shipped workflows."""
+    detector = grounding_dino.load(models / "grounding-dino" / "grounding-dino-tiny")
+    generator, photos, tally = random.Random(SEED + 1), load_photos(HELD_OUT_PHOTOS), Tally()
+    for _ in range(count):
+        size = generator.randint(128, 384), generator.randint(128, 384)
+        scene = make_scene(generator, size, photos)
+        if not scene.things:
+            continue
+        _ask(lambda text, scene=scene: _detect(detector, scene, text), scene, generator, tally)
+    for _ in range(count):
+        shape, colours = generator.choice(SHAPES), generator.sample(tuple(COLOURS), 2)
+        scene = make_scene(generator, (256, 256), photos, wanted=[(colour, shape) for colour in colours], count=2)
+        if len(scene.things) == 2:
+            right = _hits(_detect(detector, scene, f"{colours[0]} {shape}"), scene, scene.things[0])
+            tally.note('"red circle" beside a blue circle: the red one first', right)
+    for _ in range(count):
+        colour, shapes = generator.choice(tuple(COLOURS)), generator.sample(SHAPES, 2)
+        scene = make_scene(generator, (256, 256), photos, wanted=[(colour, shape) for shape in shapes], count=2)
+        if len(scene.things) == 2:
+            right = _hits(_detect(detector, scene, f"{colour} {shapes[0]}"), scene, scene.things[0])
+            tally.note('"red circle" beside a red star: the circle first', right)
+    return tally
+
+
+def _ask(find: Callable[[str], list[dict]], scene: Scene, generator: random.Random, tally: Tally) -> None:
+    thing = generator.choice(scene.things)
+    boxes = find(thing.shape)
+    same = [other for other in scene.things if other.shape == thing.shape]
+    tally.note('"circle": the best box is one', any(_hits(boxes, scene, other) for other in same))
+    boxes = find(f"{thing.colour} {thing.shape}")
+    same = [other for other in scene.things if other.name == thing.name]
+    tally.note('"red circle": the best box is one', any(_hits(boxes, scene, other) for other in same))
+    absent = [shape for shape in SHAPES if all(other.shape != shape for other in scene.things)]
+    if absent:
+        tally.note("nothing found for a shape that is absent", not find(generator.choice(absent)))
+    colours = {other.colour for other in scene.things if other.shape == thing.shape}
+    other = generator.choice([colour for colour in COLOURS if colour not in colours])
+    tally.note("nothing found for a shape in an absent colour", not find(f"{other} {thing.shape}"))
+    tally.note("nothing found for a word of another world", not find(generator.choice(OTHER_WORDS)))
+
+
+def _detect(detector: Any, scene: Scene, text: str) -> list[dict]:
+    pixels = torch.from_numpy(np.array(scene.picture())).float().div(255)[None]
+    with torch.inference_mode():
+        return grounding_dino.detect(detector, pixels, text)[0]
+
+
+def _hits(boxes: list[dict], scene: Scene, thing: Thing) -> bool:
+    """Whether the best box is that of ``thing``."""
+    if not boxes:
+        return False
+    best = boxes[0]
+    corners = best["x"], best["y"], best["x"] + best["width"], best["y"] + best["height"]
+    return iou(corners, thing.box(*scene.size)) >= 0.5
+
+
+def measure_painting(client: Any, cases: list[Case], sheet: list[Image.Image]) -> Tally:
+    """The painter alone: the true mask, the prompt that the router would give it."""
+    tally = Tally()
+    options = {"steps": STEPS, "guidance": GUIDANCE, "settings": SETTINGS, "pipeline": "simple"}
+    for number, case in enumerate(cases):
+        mask = case.thing.mask(*case.scene.size)
+        result = edit(case.scene.picture(), case.prompt, client=client, seed=number, mask=mask, **options)
+        other = cases[(number + len(cases) // 3) % len(cases)]
+        tally.note(_kind(case), is_painted(case.scene, case.thing, result.image, case.colour, case.pattern))
+        if case.colour != REMOVED and not case.pattern and other.colour != REMOVED:
+            shuffled = is_painted(case.scene, case.thing, result.image, other.colour)
+            tally.note("the colour of another case's prompt", shuffled)
+        sheet.append(_pair(case, result.image))
+    return tally
+
+
+def measure_wishes(client: Any, cases: list[Case], sheet: list[Image.Image]) -> Tally:
+    """Everything: route, find, mask, paint, stitch."""
+    tally = Tally()
+    options = {"steps": STEPS, "guidance": GUIDANCE, "settings": SETTINGS}
+    for number, case in enumerate(cases):
+        wish = wish_for(case.thing, case.colour, case.pattern)
+        result = edit(case.scene.picture(), wish, client=client, seed=number, **options)
+        marks: Score = score(case.scene, case.thing, result.image, case.colour, case.pattern)
+        tally.note("the wish was routed to the simple pipeline", result.decision.pipeline == "simple")
+        tally.note("what changed is the right thing", marks.found)
+        tally.note("it looks as asked", marks.painted)
+        tally.note("the rest is as it was", marks.kept)
+        tally.note("all of it", marks.right)
+        tally.note(f"all of it, {_kind(case)}", marks.right)
+        sheet.append(_pair(case, result.image))
+    return tally
+
+
+def _kind(case: Case) -> str:
+    return "removed" if case.colour == REMOVED else "pattern" if case.pattern else "colour"
+
+
+def _pair(case: Case, edited: Image.Image) -> Image.Image:
+    both = Image.new("RGB", (260, 128), "white")
+    for left, picture in ((0, case.scene.picture()), (130, edited.convert("RGB"))):
+        both.paste(picture.resize((128, 128), Image.Resampling.LANCZOS), (left, 0))
+    return both
+
+
+def _save_sheet(path: Path, pairs: list[Image.Image]) -> None:
+    columns = 6
+    sheet = Image.new("RGB", (columns * 270, math.ceil(len(pairs) / columns) * 134), "grey")
+    for place, pair in enumerate(pairs):
+        sheet.paste(pair, (place % columns * 270, place // columns * 134))
+    sheet.save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", action="append", choices=("find", "paint", "wish"), help="default: all three")
+    parser.add_argument("--engine", choices=("comfyui", "embedded"), default="comfyui")
+    parser.add_argument("--count", type=int, default=200, help="scenes of each part")
+    parser.add_argument("--sheets", type=Path, help="a folder for pictures before and after")
+    arguments = parser.parse_args()
+    parts = arguments.part or ["find", "paint", "wish"]
+    folder = find_comfyui(None) if arguments.engine == "comfyui" else None
+    if arguments.engine == "comfyui" and folder is None:
+        parser.error("no ComfyUI was found: set COMFYUI_DIR, or measure with --engine embedded")
+    models = make_models(folder)
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(working_client(folder, models)) if parts != ["find"] else None
+        for part in parts:
+            pairs: list[Image.Image] = []
+            if part == "find":
+                tally = measure_finding(models, arguments.count)
+            elif part == "paint":
+                cases = make_cases(arguments.count, removed=0.0, patterned=0.0)
+                cases += make_cases(arguments.count // 4, removed=0.5, patterned=0.5)
+                tally = measure_painting(client, cases, pairs)
+            else:
+                cases = make_cases(arguments.count, removed=0.15, patterned=0.15)
+                tally = measure_wishes(client, cases, pairs)
+            print(part, *tally.lines(), sep="\n", flush=True)
+            if pairs and arguments.sheets:
+                arguments.sheets.mkdir(parents=True, exist_ok=True)
+                _save_sheet(arguments.sheets / f"{part}.png", pairs[:72])
+
+
+if __name__ == "__main__":
+    main()

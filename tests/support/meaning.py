@@ -1,0 +1,70 @@
+"""Edits that have to mean something, with the demo's trained weights; each engine's tests derive from ``Meaning``."""
+
+import random
+
+import pytest
+from imageine.runner import demo, edit
+from PIL import Image, ImageChops
+from support.toy_world import scoring, world
+
+QUICK = {"steps": demo.STEPS, "guidance": demo.GUIDANCE, "settings": demo.SETTINGS}
+# Colour, shape and wish; what it is to become; beside it stand another of its colour and another of its shape.
+WISHES = (
+    ("blue", "circle", "make the blue circle orange", "orange", world.PLAIN),
+    ("green", "star", "paint the green star yellow", "yellow", world.PLAIN),
+    ("red", "square", "turn the red square purple", "purple", world.PLAIN),
+    ("yellow", "triangle", "colour the yellow triangle blue", "blue", world.PLAIN),
+    ("pink", "star", "remove the pink star", scoring.REMOVED, world.PLAIN),
+    ("red", "square", "make the red square striped", "red", world.STRIPED),
+)
+
+
+def scene_with(colour: str, shape: str, seed: int = 0) -> tuple[world.Scene, world.Thing]:
+    """A held-out scene with a thing of this colour and shape, one of its colour and one of its shape; and the thing."""
+    generator, photos = random.Random(seed), world.load_photos(world.HELD_OUT_PHOTOS)
+    other_colour = next(name for name in ("brown", "purple", "green") if name != colour)
+    other_shape = next(name for name in world.SHAPES if name != shape)
+    wanted = [(colour, shape), (other_colour, shape), (colour, other_shape)]
+    while True:
+        scene = world.make_scene(generator, (320, 256), photos, wanted=wanted, count=3)
+        if len(scene.things) == 3:
+            return scene, scene.things[0]
+
+
+class Meaning:
+    """A subclass gives a fixture ``client``: an engine that has the demo's models."""
+
+    def test_wishes_come_true(self, client, figures):
+        right = []
+        for number, (colour, shape, wish, wanted, pattern) in enumerate(WISHES):
+            scene, thing = scene_with(colour, shape, number)
+            result = edit(scene.picture(), wish, client=client, seed=number, **QUICK)
+            score = scoring.score(scene, thing, result.image, wanted, pattern)
+            assert result.metadata["imageine"]["pipeline"] == "Simple Edit"  # the router's choice
+            assert result.decision.edits[0].target == f"{colour} {shape}"
+            right.append((wish, score))
+        done = sum(score.right for _, score in right)
+        figures(f"wishes come true, {type(self).__name__}: {done} of {len(right)} by object, colour and rest")
+        # Each of them does where this was written; another processor may round one over an edge.
+        assert done >= len(right) - 1, right
+
+    def test_nothing_outside_the_mask_changes(self, client):
+        scene, _ = scene_with("blue", "circle")
+        result = edit(scene.picture(), "make the blue circle orange", client=client, seed=3, **QUICK)
+        mask = demo.blend_mask(client, result).convert("L")
+        difference = ImageChops.difference(scene.picture(), result.image.convert("RGB"))
+        outside = Image.composite(Image.new("RGB", scene.size), difference, mask)
+        assert outside.getbbox() is None
+        assert difference.getbbox() is not None
+
+    @pytest.mark.parametrize("wish", ["make the white triangle blue", "make the car blue"])
+    def test_what_is_not_there_is_not_edited(self, client, wish):
+        scene, _ = scene_with("blue", "circle")
+        result = edit(scene.picture(), wish, client=client, seed=3, **QUICK)
+        assert ImageChops.difference(scene.picture(), result.image.convert("RGB")).getbbox() is None
+
+    def test_the_seed_decides(self, client):
+        scene, _ = scene_with("green", "star")
+        wish = "make the green star red"
+        first, again, other = (edit(scene.picture(), wish, client=client, seed=seed, **QUICK) for seed in (5, 5, 6))
+        assert first.image.tobytes() == again.image.tobytes() != other.image.tobytes()
