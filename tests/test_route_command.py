@@ -25,7 +25,7 @@ def wish(prompt="make the car blue", **labels):
 def test_for_people():
     result = call("make the sky pink and put her in a red dress")
     assert result.exit_code == 0
-    for text in ("Edit 2", "complex with pose (clothes)", "pink sky", "red dress", "92%"):
+    for text in ("Edit 2", "complex with pose (clothes)", "pink sky", "red dress", "Confidence", "%"):
         assert text in result.stdout
 
 
