@@ -107,7 +107,7 @@ def test_evaluation_on_the_develop_wishes():
 
 
 def test_the_table_for_people():
-    output = call("--evaluate").stdout
+    output = call("--evaluate", "--encoder", "none").stdout
     for text in ("Rules, develop wishes", "by language", "microseconds a wish"):
         assert text in output
 
