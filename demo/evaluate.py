@@ -9,24 +9,21 @@ import argparse
 import contextlib
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from imageine.nodes.algorithms import grounding_dino
 from imageine.runner import edit
-from imageine.runner.demo import GUIDANCE, SETTINGS, STEPS, make_models, working_client
+from imageine.runner.demo import GUIDANCE, SETTINGS, STEPS, make_models, trained_finder, working_client
 from imageine.runner.engines.comfyui import find_comfyui
 from PIL import Image
 
-from .scoring import REMOVED, Score, iou, is_painted, score, wish_for
-from .world import COLOURS, HELD_OUT_PHOTOS, PATTERNS, PLAIN, SHAPES, Scene, Thing, load_photos, make_scene
+from . import finder_figures
+from .scoring import REMOVED, Score, is_painted, score, wish_for
+from .world import COLOURS, HELD_OUT_PHOTOS, PATTERNS, PLAIN, Scene, Thing, load_photos, make_scene
 
 SEED = 20_261_123
-OTHER_WORDS = ("dog", "car", "hat", "red house", "person", "blue cup")
 
 
 @dataclass(frozen=True)
@@ -80,63 +77,6 @@ class Tally:
     def lines(self) -> Iterator[str]:
         for name, answers in self.counts.items():
             yield f"  {name:<58} {sum(answers) / len(answers):6.1%} of {len(answers)}"
-
-
-def measure_finding(models: Path, count: int) -> Tally:
-    """The detector alone, at the thresholds of the shipped workflows."""
-    detector = grounding_dino.load(models / "grounding-dino" / "grounding-dino-tiny")
-    generator, photos, tally = random.Random(SEED + 1), load_photos(HELD_OUT_PHOTOS), Tally()
-    for _ in range(count):
-        size = generator.randint(128, 384), generator.randint(128, 384)
-        scene = make_scene(generator, size, photos)
-        if not scene.things:
-            continue
-        _ask(lambda text, scene=scene: _detect(detector, scene, text), scene, generator, tally)
-    for _ in range(count):
-        shape, colours = generator.choice(SHAPES), generator.sample(tuple(COLOURS), 2)
-        scene = make_scene(generator, (256, 256), photos, wanted=[(colour, shape) for colour in colours], count=2)
-        if len(scene.things) == 2:
-            right = _hits(_detect(detector, scene, f"{colours[0]} {shape}"), scene, scene.things[0])
-            tally.note('"red circle" beside a blue circle: the red one first', right)
-    for _ in range(count):
-        colour, shapes = generator.choice(tuple(COLOURS)), generator.sample(SHAPES, 2)
-        scene = make_scene(generator, (256, 256), photos, wanted=[(colour, shape) for shape in shapes], count=2)
-        if len(scene.things) == 2:
-            right = _hits(_detect(detector, scene, f"{colour} {shapes[0]}"), scene, scene.things[0])
-            tally.note('"red circle" beside a red star: the circle first', right)
-    return tally
-
-
-def _ask(find: Callable[[str], list[dict]], scene: Scene, generator: random.Random, tally: Tally) -> None:
-    thing = generator.choice(scene.things)
-    boxes = find(thing.shape)
-    same = [other for other in scene.things if other.shape == thing.shape]
-    tally.note('"circle": the best box is one', any(_hits(boxes, scene, other) for other in same))
-    boxes = find(f"{thing.colour} {thing.shape}")
-    same = [other for other in scene.things if other.name == thing.name]
-    tally.note('"red circle": the best box is one', any(_hits(boxes, scene, other) for other in same))
-    absent = [shape for shape in SHAPES if all(other.shape != shape for other in scene.things)]
-    if absent:
-        tally.note("nothing found for a shape that is absent", not find(generator.choice(absent)))
-    colours = {other.colour for other in scene.things if other.shape == thing.shape}
-    other = generator.choice([colour for colour in COLOURS if colour not in colours])
-    tally.note("nothing found for a shape in an absent colour", not find(f"{other} {thing.shape}"))
-    tally.note("nothing found for a word of another world", not find(generator.choice(OTHER_WORDS)))
-
-
-def _detect(detector: Any, scene: Scene, text: str) -> list[dict]:
-    pixels = torch.from_numpy(np.array(scene.picture())).float().div(255)[None]
-    with torch.inference_mode():
-        return grounding_dino.detect(detector, pixels, text)[0]
-
-
-def _hits(boxes: list[dict], scene: Scene, thing: Thing) -> bool:
-    """Whether the best box is that of ``thing``."""
-    if not boxes:
-        return False
-    best = boxes[0]
-    corners = best["x"], best["y"], best["x"] + best["width"], best["y"] + best["height"]
-    return iou(corners, thing.box(*scene.size)) >= 0.5
 
 
 def measure_painting(client: Any, cases: list[Case], sheet: list[Image.Image]) -> Tally:
@@ -208,16 +148,18 @@ def main() -> None:
         client = stack.enter_context(working_client(folder, models)) if parts != ["find"] else None
         for part in parts:
             pairs: list[Image.Image] = []
+            print(part, flush=True)
             if part == "find":
-                tally = measure_finding(models, arguments.count)
-            elif part == "paint":
+                finder_figures.report(trained_finder.WEIGHTS, arguments.count, None)
+                continue
+            if part == "paint":
                 cases = make_cases(arguments.count, removed=0.0, patterned=0.0)
                 cases += make_cases(arguments.count // 4, removed=0.5, patterned=0.5)
                 tally = measure_painting(client, cases, pairs)
             else:
                 cases = make_cases(arguments.count, removed=0.15, patterned=0.15)
                 tally = measure_wishes(client, cases, pairs)
-            print(part, *tally.lines(), sep="\n", flush=True)
+            print(*tally.lines(), sep="\n", flush=True)
             if pairs and arguments.sheets:
                 arguments.sheets.mkdir(parents=True, exist_ok=True)
                 _save_sheet(arguments.sheets / f"{part}.png", pairs[:72])

@@ -16,7 +16,7 @@ from imageine.runner.demo.filling import BLOCK_SCALE
 from imageine.runner.demo.trained_painter import CONCEPTS
 from PIL import Image, ImageDraw
 
-from .world import COLOURS, PATTERNS, PLAIN, SHAPES, Scene, Thing, make_background
+from .world import COLOURS, PATTERNS, PLAIN, SHAPES, Scene, Thing, make_background, overlap
 
 CELL = 4
 # The longest wish: pattern, colour, its second colour, shape.
@@ -154,7 +154,7 @@ def _neighbours(generator: random.Random, subject: Thing, cells: tuple[int, int]
     for _ in range(generator.choice((0, 0, 1, 2, 3))):
         other = replace(_subject(generator, cells), x=generator.uniform(-0.1, 1.1), y=generator.uniform(-0.1, 1.1))
         boxes = [thing.box(*size) for thing in (subject, *found)]
-        if not any(_overlap(other.box(*size), box) for box in boxes):
+        if not any(overlap(other.box(*size), box) for box in boxes):
             found.append(other)
     return tuple(found)
 
@@ -191,10 +191,6 @@ def _along(corners: Sequence[tuple[float, float]], step: float):
         count = math.ceil(math.hypot(to_x - x, to_y - y) / step)
         for index in range(count):
             yield x + (to_x - x) * index / count, y + (to_y - y) * index / count
-
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return min(one[2], other[2]) > max(one[0], other[0]) and min(one[3], other[3]) > max(one[1], other[1])
 
 
 def _means(picture: Image.Image) -> np.ndarray:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from .painter_net import Painter
 from .painter_pairs import SCALE, Pair, collate, make_pair, one_hot
+from .scoring import nearest_colour
 from .world import COLOURS, SHAPES
 
 STEPS, GUIDANCE = 25, 7.5
@@ -61,11 +62,6 @@ def sample(
     return (sample[:, :3] / SCALE + 0.5).clamp(0, 1)
 
 
-def nearest_colour(rgb: np.ndarray) -> str:
-    """The name of a colour in 0..1."""
-    return min(COLOURS, key=lambda name: float(((np.array(COLOURS[name]) / 255 - rgb) ** 2).sum()))
-
-
 def make_cases(photos: Sequence[Image.Image], count: int, cells: tuple[int, int] = (32, 32), seed: int = 4242):
     """Held-out crops: plain repaints of every colour and shape in turn, the colour another than before."""
     generator = random.Random(seed)
@@ -104,7 +100,7 @@ def painted_colour(picture: np.ndarray, case: Pair) -> str:
     """Of the middle of what was painted: the inner half of the thing."""
     height, width = picture.shape[1:]
     inside = np.asarray(case.old.mask(8 * width, 8 * height, 0.6).reduce(8), np.float32) / 255
-    return nearest_colour((picture * inside).sum((1, 2)) / inside.sum())
+    return nearest_colour(255 * (picture * inside).sum((1, 2)) / inside.sum())
 
 
 def is_removed(picture: np.ndarray, case: Pair) -> bool:

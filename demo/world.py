@@ -204,7 +204,7 @@ def _make_thing(
             outlined=not pattern and generator.random() < 0.2,
         )
         boxes = [other.box(width, height) for other in scene.things]
-        if not any(_overlap(thing.box(width, height), box) for box in boxes) and _stands_out(thing, scene.background):
+        if not any(overlap(thing.box(width, height), box) for box in boxes) and _stands_out(thing, scene.background):
             return thing
     return None
 
@@ -214,7 +214,8 @@ def _stands_out(thing: Thing, background: Image.Image) -> bool:
     return around.size > 0 and float(np.linalg.norm(around.reshape(-1, 3).mean(0) - thing.rgb)) >= _CONTRAST
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes (left, top, right, bottom) have an area in common."""
     return min(one[2], other[2]) > max(one[0], other[0]) and min(one[3], other[3]) > max(one[1], other[1])
 
 

@@ -1,6 +1,5 @@
 """Decide how to edit: Route Edit."""
 
-from functools import cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -14,7 +13,7 @@ from .algorithms import text_card
 from .detection import DetectorType
 
 if TYPE_CHECKING:  # the rules' vocabulary takes longer to load than an extension may add to ComfyUI's start
-    from .algorithms.routing import Decision, TextEncoder
+    from .algorithms.routing import Decision
 
 _AUTO, _SIMPLE, _COMPLEX = "auto", "simple", "complex"  # picking.AUTO, SIMPLE and COMPLEX of the router
 _TEXT_THRESHOLD = 0.25
@@ -60,13 +59,6 @@ def _end(section: list[tuple]) -> int:
 
 
 _clip_encoders: WeakKeyDictionary = WeakKeyDictionary()
-
-
-@cache
-def _installed_encoder() -> "TextEncoder | None":
-    from .algorithms.routing.encoder import load_encoder
-
-    return load_encoder()
 
 
 class RouteEdit(io.ComfyNode):
@@ -144,13 +136,14 @@ class _Card(ui.PreviewImage):
 def _decide(prompt: str, reference: bool, clip=None, found: list[str] | None = None) -> "Decision":
     """Raises ``ValueError`` when the prompt has no word."""
     from .algorithms.routing import has_word, picking, route
+    from .algorithms.routing.encoder import installed_encoder
 
     if not has_word(prompt):
         raise ValueError(picking.wordless(prompt))
     decision = route(prompt, reference=reference, found=found)
     if clip is not None and picking.is_sure(decision):
         return decision
-    encoder = _installed_encoder() if clip is None else _clip_encoders.setdefault(clip, ClipEncoder(clip))
+    encoder = installed_encoder() if clip is None else _clip_encoders.setdefault(clip, ClipEncoder(clip))
     return decision if encoder is None else route(prompt, reference=reference, found=found, encoder=encoder)
 
 

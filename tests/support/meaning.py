@@ -3,9 +3,9 @@
 import random
 
 import pytest
+from imageine.demo import scoring, world
 from imageine.runner import demo, edit
 from PIL import Image, ImageChops
-from support.toy_world import scoring, world
 
 QUICK = {"steps": demo.STEPS, "guidance": demo.GUIDANCE, "settings": demo.SETTINGS}
 # Colour, shape and wish; what it is to become; beside it stand another of its colour and another of its shape.

@@ -6,6 +6,7 @@ layout. Both run on the CPU, from local files alone.
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,12 @@ def load_encoder(name: str | Path = AUTO) -> TextEncoder | None:
             f"No text encoder '{name}': give auto, minilm, or a folder with a CLIP model in transformers' layout."
         )
     return ClipText(folder)
+
+
+@cache
+def installed_encoder() -> TextEncoder | None:
+    """``load_encoder()``, loaded once for the whole process."""
+    return load_encoder()
 
 
 class MiniLM:

@@ -1,6 +1,5 @@
 """Route Edit without ComfyUI: the router decides, and the graph computes the chosen branch alone."""
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ....nodes.algorithms.routing import COMPLEX, DEPTH, POSE, evidence, has_word, picking, route
@@ -8,7 +7,7 @@ from .graph import NodeKind
 from .own_nodes import not_here
 
 if TYPE_CHECKING:
-    from ....nodes.algorithms.routing import Decision, TextEncoder
+    from ....nodes.algorithms.routing import Decision
     from .studio import Studio
 
 _TEXT_THRESHOLD = 0.25
@@ -55,16 +54,11 @@ def _is_referenced(use_reference: bool, inputs: dict[str, Any]) -> bool:
 
 def _decide(prompt: str, reference: bool, found: list[str] | None = None) -> "Decision":
     """Raises ``ValueError`` when the prompt has no word."""
+    from ....nodes.algorithms.routing.encoder import installed_encoder
+
     if not has_word(prompt):
         raise ValueError(picking.wordless(prompt))
-    return route(prompt, reference=reference, found=found, encoder=_installed_encoder())
-
-
-@cache
-def _installed_encoder() -> "TextEncoder | None":
-    from ....nodes.algorithms.routing.encoder import load_encoder
-
-    return load_encoder()
+    return route(prompt, reference=reference, found=found, encoder=installed_encoder())
 
 
 ROUTER_NODES = {"ImageineRouteEdit": NodeKind(route_edit, lazy=_LAZY, wanted=_wanted)}
