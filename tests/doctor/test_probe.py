@@ -58,8 +58,10 @@ def test_what_it_started_ends_with_it(comfyui, tmp_path, monkeypatch):
     assert "did not answer" in probe.ask(python, ["torch"]).error
     number = (tmp_path / "pid").read_text().strip()
     # The kernel carries out a kill in its own time.
-    with contextlib.suppress(ProcessLookupError), open(os.pidfd_open(int(number))) as process:
-        select.select([process], [], [], 10)
+    with contextlib.suppress(ProcessLookupError):
+        handle = os.pidfd_open(int(number))
+        select.select([handle], [], [], 10)
+        os.close(handle)
     process = Path("/proc", number, "stat")
     assert not process.exists() or process.read_text().split()[2] == "Z"
 
