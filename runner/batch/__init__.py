@@ -18,7 +18,8 @@ from .files import Store, are_unchanged, are_whole
 from .jobs import Job, name_jobs, plan_jobs
 from .manifest import DONE, SAVING, Entry, Manifest
 from .progress import Planned, Progress
-from .summary import FAILED, LEFT, SKIPPED, BatchResult, Outcome, write_files
+from .result_files import write_files
+from .summary import FAILED, LEFT, SKIPPED, BatchResult, Outcome
 from .sweeps import parse_sweeps
 from .table import Row, read_table
 from .tasks import Task
