@@ -9,7 +9,7 @@ aiohttp does at the least: one open socket, POST, the end event, the history, th
 median is 1. The starts of the command are measured in turns too, beside ``python -c pass``. To compare with others:
 
     python -m venv peers
-    peers/bin/pip install comfy-api-simplified comfy-headless comfy-sdk comfy-api-proxy comfy-toolkit comfy-cli
+    peers/bin/pip install comfy-api-simplified comfy-headless comfy-sdk comfy-api-proxy "comfy-toolkit[ws]" comfy-cli
     python benchmarks/overhead.py --peers peers/bin/python
 """
 
@@ -20,16 +20,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from imageine.runner.engines.comfyui import find_comfyui
 from imageine.runner.engines.managed import ManagedComfyUI
-from overhead_clients import OUR_PYTHON, PEERS, PROGRAM
+from overhead_clients import BARE, OUR_PYTHON, OURS, PEERS, Worker
 
-BARE, OURS = "bare aiohttp", "imageine"
 WARM_UP = 3
 
 colours = itertools.count(1)
@@ -57,36 +55,13 @@ def graph() -> dict:
     }
 
 
-class Worker:
-    """A client in a process of its own. Raises ``RuntimeError`` when it cannot be had."""
-
-    def __init__(self, python: Path | str, setup: str, url: str):
-        program = PROGRAM.format(setup=textwrap.indent(setup, "    "))
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed with the process
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log}
-        self._process = subprocess.Popen([str(python), "-c", program, url], text=True, **pipes)
-        if self._process.stdout.readline() != "ready\n":
-            reason = self._last_line()
-            self.close()
-            raise RuntimeError(reason)
-
-    def run(self) -> float:
-        """Seconds of one job."""
-        self._process.stdin.write(json.dumps(graph()) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline() or json.dumps({"error": self._last_line()}))
-        if not answer.get("bytes"):
-            raise RuntimeError(answer.get("error", "no picture"))
-        return answer["seconds"]
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait(30)
-        self.log.close()
-
-    def _last_line(self) -> str:
-        self.log.seek(0)
-        return (self.log.read().strip().splitlines() or ["no output"])[-1]
+def run(worker: Worker) -> float:
+    """Seconds of one job. Raises ``RuntimeError`` when it gives no picture."""
+    worker.send(graph())
+    answer = worker.answer()
+    if not any(answer["files"]):
+        raise RuntimeError(answer["error"] or "no picture")
+    return answer["seconds"]
 
 
 def start_workers(url: str, peers: Path | None, stack: ExitStack) -> dict[str, Worker]:
@@ -98,7 +73,7 @@ def start_workers(url: str, peers: Path | None, stack: ExitStack) -> dict[str, W
             workers[name] = Worker(python, setup, url)
             stack.callback(workers[name].close)
             for _ in range(WARM_UP):
-                workers[name].run()
+                run(workers[name])
         except RuntimeError as error:
             print(f"{name:22}not run: {error}")
             workers.pop(name, None)
@@ -112,7 +87,7 @@ def jobs_in_turns(workers: dict[str, Worker], count: int) -> tuple[dict[str, lis
     for _ in range(count):
         for name in order:
             try:
-                seconds[name].append(workers[name].run())
+                seconds[name].append(run(workers[name]))
             except RuntimeError as error:
                 failed[name].append(str(error))
         order = order[1:] + order[:1]  # nobody always comes after the same one

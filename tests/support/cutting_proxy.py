@@ -12,6 +12,7 @@ class CuttingProxy:
     def __init__(self, port: int):
         self._target = port
         self._is_refusing = False
+        self._unanswered: tuple[bytes, ...] = ()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -41,6 +42,10 @@ class CuttingProxy:
     def accept(self) -> None:
         self._is_refusing = False
 
+    def lose_answer(self, *requests: bytes) -> None:
+        """Let the next request that begins with one of these reach the server, and cut its answer off."""
+        self._unanswered = requests
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -53,12 +58,21 @@ class CuttingProxy:
                     near.close()
                     continue
                 self._pairs.append((near, far))
+                doomed = threading.Event()
                 for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+                    threading.Thread(
+                        target=self._pump, args=(source, sink, source is near, doomed), daemon=True
+                    ).start()
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+    def _pump(self, source: socket.socket, sink: socket.socket, is_request: bool, doomed: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if is_request and self._unanswered and data.startswith(self._unanswered):
+                    self._unanswered = ()
+                    doomed.set()
+                elif not is_request and doomed.is_set():
+                    for end in (source, sink):
+                        end.shutdown(socket.SHUT_RDWR)
+                    return
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
