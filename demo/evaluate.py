@@ -1,8 +1,9 @@
 """Measures the demo's weights on held-out scenes: ``python -m demo.evaluate [--part find] [--engine embedded]``.
 
-Three parts: ``find`` asks the detector alone; ``paint`` gives the painter the true masks, through the sampler of the
-engine; ``wish`` does everything, from "make the green star yellow" to the stitched picture. No scene has a photo, nor a
-random seed, of the training.
+Four parts: ``find`` asks the detector alone; ``paint`` gives the painter the true masks, through the sampler of the
+engine; ``wish`` does everything, from "make the green star yellow" to the stitched picture; ``reference`` too, with
+"paint the green star in this colour" and a picture of something yellow. No scene has a photo, nor a random seed, of
+the training.
 """
 
 import argparse
@@ -20,10 +21,12 @@ from imageine.runner.engines.comfyui import find_comfyui
 from PIL import Image
 
 from . import finder_figures
+from .reference import make_reference
 from .scoring import REMOVED, Score, is_painted, score, wish_for
 from .world import COLOURS, HELD_OUT_PHOTOS, PATTERNS, PLAIN, Scene, Thing, load_photos, make_scene
 
 SEED = 20_261_123
+PARTS = ("find", "paint", "wish", "reference")
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,25 @@ def measure_wishes(client: Any, cases: list[Case], sheet: list[Image.Image]) -> 
     return tally
 
 
+def measure_references(client: Any, cases: list[Case], sheet: list[Image.Image]) -> Tally:
+    """Everything, the colour being that of a reference picture; and what comes of the same wish without one."""
+    tally = Tally()
+    generator, photos = random.Random(SEED), load_photos(HELD_OUT_PHOTOS)
+    options = {"client": client, "steps": STEPS, "guidance": GUIDANCE, "settings": SETTINGS}
+    for number, case in enumerate(cases):
+        reference, _ = make_reference(generator, photos, case.colour)
+        wish = f"paint the {case.thing.colour} {case.thing.shape} in this colour"
+        result = edit(case.scene.picture(), wish, seed=number, reference=reference, **options)
+        alone = edit(case.scene.picture(), wish, seed=number, **options)
+        marks: Score = score(case.scene, case.thing, result.image, case.colour)
+        without = is_painted(case.scene, case.thing, alone.image, case.colour)
+        tally.note("it has the reference's colour", marks.painted)
+        tally.note("it has that colour without the reference", without)
+        tally.note("the right thing changed, to that colour, and nothing else", marks.right)
+        sheet.append(_pair(case, result.image))
+    return tally
+
+
 def _kind(case: Case) -> str:
     return "removed" if case.colour == REMOVED else "pattern" if case.pattern else "colour"
 
@@ -134,12 +156,12 @@ def _save_sheet(path: Path, pairs: list[Image.Image]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", action="append", choices=("find", "paint", "wish"), help="default: all three")
+    parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
     parser.add_argument("--engine", choices=("comfyui", "embedded"), default="comfyui")
     parser.add_argument("--count", type=int, default=200, help="scenes of each part")
     parser.add_argument("--sheets", type=Path, help="a folder for pictures before and after")
     arguments = parser.parse_args()
-    parts = arguments.part or ["find", "paint", "wish"]
+    parts = arguments.part or list(PARTS)
     folder = find_comfyui(None) if arguments.engine == "comfyui" else None
     if arguments.engine == "comfyui" and folder is None:
         parser.error("no ComfyUI was found: set COMFYUI_DIR, or measure with --engine embedded")
@@ -156,6 +178,9 @@ def main() -> None:
                 cases = make_cases(arguments.count, removed=0.0, patterned=0.0)
                 cases += make_cases(arguments.count // 4, removed=0.5, patterned=0.5)
                 tally = measure_painting(client, cases, pairs)
+            elif part == "reference":
+                cases = make_cases(arguments.count, removed=0.0, patterned=0.0)
+                tally = measure_references(client, cases, pairs)
             else:
                 cases = make_cases(arguments.count, removed=0.15, patterned=0.15)
                 tally = measure_wishes(client, cases, pairs)

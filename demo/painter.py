@@ -7,7 +7,7 @@ not in every diffusion recipe:
   the noise. So a part of the noisy latents is moved by up to two deviations of the noise, away from a random colour
   or towards the old picture, and the network has to say that all of this is noise. It learns to lead back, and that
   makes guidance of 7.5 harmless.
-- *Weights.* An error counts as it does in the predicted picture, up to a noise level of 3; at low levels it counts
+- *Weights.* An error counts as it does in the predicted picture, up to a noise level of 12; at low levels it counts
   more, since nothing comes after them that would mend it.
 
 Writes painter.pt (the state, every two minutes), loss.csv, sheet.png (held-out crops) and painter.safetensors (what
@@ -36,8 +36,9 @@ _LOG_EVERY = 100
 _WARM_UP = 100
 # Standard deviation of the latents: a quarter of the range of brightness.
 _SPREAD = SCALE / 4
-_HIGHEST_WEIGHTED = 3.0
-_LEAST_WEIGHT = 10.0
+_HIGHEST_WEIGHTED = 12.0
+_LEAST_WEIGHT = 1.0
+_RHO = 7.0
 
 # (until this part of the time, sizes in cells, crops in a batch)
 SCHEDULE = (
@@ -103,11 +104,20 @@ def noisy(batch: dict[str, torch.Tensor], timesteps: torch.Tensor) -> tuple[torc
     return torch.cat([scaled, mask, batch["before"] * (1 - mask)], 1), noise
 
 
+def noise_levels(places: torch.Tensor) -> torch.Tensor:
+    """Timesteps for ``places`` in 0..1, low noise first: as often as Karras' schedule, which the product samples by,
+    comes to them (Karras et al. 2022, equation 5). Evenly drawn, hardly one would have as little noise as the last
+    steps."""
+    least, most = float(SIGMAS[0]), float(SIGMAS[-1])
+    sigmas = (least ** (1 / _RHO) + places * (most ** (1 / _RHO) - least ** (1 / _RHO))) ** _RHO
+    return torch.searchsorted(SIGMAS, sigmas).clamp(max=999)
+
+
 def learn(trainer: Trainer, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
     """One step; returns its loss and by how much the colours inside the mask are missed, in levels of 0..1."""
     count = len(batch["after"])
     places = (torch.randperm(count) + torch.rand(count)) / count
-    timesteps = (1000 * places**0.8).long().clamp(max=999)
+    timesteps = noise_levels(places)
     inputs, noise = noisy(batch, timesteps)
     with torch.autocast("cpu", torch.bfloat16, enabled=inputs.shape[-1] > 16):
         found = trainer.painter(inputs, timesteps, batch["words"])
@@ -130,7 +140,7 @@ def learn(trainer: Trainer, batch: dict[str, torch.Tensor]) -> tuple[float, floa
 def _missed(error: torch.Tensor, batch: dict[str, torch.Tensor], timesteps: torch.Tensor) -> float:
     """Root mean square of the error of a thing's mean colour, where noise leaves it to the wish to say it."""
     level = SIGMAS[timesteps]
-    asked = (level > 1) & (level < 8) & (batch["words"].sum((1, 2)) > 0)
+    asked = (level > 3) & (level < 14) & (batch["words"].sum((1, 2)) > 0)
     touched = batch["touched"]
     means = (error * touched).sum((2, 3))[:, :3] / touched.sum((2, 3)) * level[:, None] / SCALE
     return float(means[asked].square().mean().sqrt()) if asked.any() else 0.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from imageine.runner.demo.filling import BLOCK_SCALE
-from imageine.runner.demo.trained_painter import CONCEPTS
+from imageine.runner.demo.trained_painter import CONCEPTS, LATENT_GAIN
 from PIL import Image, ImageDraw
 
 from .world import COLOURS, PATTERNS, PLAIN, SHAPES, Scene, Thing, make_background, overlap
@@ -22,10 +22,10 @@ CELL = 4
 # The longest wish: pattern, colour, its second colour, shape.
 LENGTH = 4
 # Latent units, as the UNet sees them, per unit of brightness: SD 1.5 scales what its autoencoder gives.
-SCALE = BLOCK_SCALE * 0.18215
+SCALE = BLOCK_SCALE * LATENT_GAIN * 0.18215
 
-_REMOVAL, _EXCHANGE, _ANYTHING = 0.16, 0.12, 0.12
-_PATTERNED = 0.3
+_REMOVAL, _EXCHANGE, _ANYTHING = 0.2, 0.12, 0.12
+_PATTERNED = 0.4
 
 
 @dataclass
@@ -82,7 +82,7 @@ def make_mask(
     size = cells[0] * CELL, cells[1] * CELL
     image = Image.new("L", size)
     draw = ImageDraw.Draw(image)
-    grown = margin * CELL if margin is not None else generator.uniform(0.15, 0.55) * _radius(thing, size)
+    grown = margin * CELL if margin is not None else generator.uniform(0.06, 0.5) * _radius(thing, size)
     kind = generator.choices(("silhouette", "frayed", "box", "ellipse"), (11, 4, 3, 1))[0]
     corners = thing.polygon(*size)
     left, top, right, bottom = thing.box(*size)

@@ -96,8 +96,11 @@ def test_autoencoder_keeps_flat_colours_to_the_edge(checkpoint):
         level = torch.tensor(colour).view(1, 3, 1, 1) / 255
         picture = level.expand(1, 3, 64, 48) * 2 - 1
         with torch.inference_mode():
-            found = checkpoint.vae.decode(checkpoint.vae.encode(picture).latents).sample / 2 + 0.5
+            latents = checkpoint.vae.encode(picture).latents
+            found = checkpoint.vae.decode(latents).sample / 2 + 0.5
         assert float((found - level).abs().max()) < 0.5 / 255, colour
+        scaled = latents[:, :3] * checkpoint.vae.config.scaling_factor
+        assert torch.allclose(scaled, ((level - 0.5) * painter_pairs.SCALE).expand_as(scaled), atol=1e-2), colour
 
 
 def test_paints_the_colour_that_was_asked_for(painter):

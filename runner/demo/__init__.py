@@ -97,7 +97,7 @@ def run_demo(output: str | Path, *, comfyui: str | Path | None = None, on_event:
 
     output = check_output(output)
     folder = _find_comfyui(comfyui, tell)
-    tell("Making the demo's models (once, 325 MB) ...")
+    tell("Making the demo's models (once, 665 MB) ...")
     models = make_models(folder)
     edits = []
     with working_client(folder, models, tell) as client:
@@ -154,7 +154,7 @@ def make_models(comfyui_dir: Path | None) -> Path:
         raise ModelError(
             "model_unwritable",
             f"The demo's models could not be made in {cache}: {lines[-1]}",
-            "Free 350 MB there, or name another folder with IMAGEINE_CACHE.",
+            "Free 700 MB there, or name another folder with IMAGEINE_CACHE.",
             {"output": lines[-30:]},
         )
     return trained.target(cache)

@@ -10,6 +10,9 @@ from typing import Any
 CHECKPOINT = Path("checkpoints/sd-v1-5-inpainting.safetensors")
 GROUNDING_DINO = Path("grounding-dino/grounding-dino-tiny")
 SEGMENT_ANYTHING = Path("sams/sam2.1-hiera-tiny")
+# And those that Simple Edit with Reference uses besides.
+CLIP_VISION = Path("clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors")
+IP_ADAPTER = Path("ipadapter/ip-adapter-plus_sd15.safetensors")
 
 
 def make(folder: Path, savers: Mapping[Path, Callable[[Path], Any]]) -> Path:

@@ -130,6 +130,33 @@ def test_several_references(client, embedded, photos):
     assert np.abs(pictures[0] - pictures[1]).max() <= NEARLY
 
 
+def avoiding(photos) -> Workflow:
+    """Virtual Try-On with a negative image for its reference."""
+    graph = Workflow.load("Virtual Try-On").graph()
+    (encode,) = (entry for entry in graph.values() if entry["class_type"] == "ImageineEncodeReference")
+    graph["901"] = {"class_type": "LoadImage", "inputs": {"image": "example.png"}, "_meta": {"title": "Second"}}
+    encode["inputs"]["negative_image"] = ["901", 0]
+    return Workflow.load(graph)
+
+
+def test_a_negative_reference(client, embedded, photos):
+    """Both engines steer away from it alike, and that shows."""
+    images = {"image": photos["astronaut"], "reference": photos["coffee"]}
+    settings = QUICK | {"steps": 2, "prompt": "jacket"}
+    cases = [
+        (client, avoiding(photos), {"second": photos["chelsea"]}),
+        (embedded, avoiding(photos), {"second": photos["chelsea"]}),
+        (embedded, Workflow.load("Virtual Try-On"), {}),
+    ]
+    pictures = []
+    for one, workflow, more in cases:
+        done = runner_run(workflow, client=one, images=images | more, settings=settings, seed=1)
+        pictures.append(pixels(Image.open(io.BytesIO(done.outputs[0].data))))
+    there, here, without = pictures
+    assert np.abs(there - here).max() <= NEARLY
+    assert np.abs(here - without).max() > NEARLY
+
+
 @pytest.mark.parametrize("offload", ["model", "sequential"])
 def test_offload_changes_no_picture(models, embedded, photos, offload):
     """With everything that can be in a pipeline: ControlNet, IP-Adapter and its image encoder."""

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from imageine.demo import scoring, world
+from imageine.demo import reference, scoring, world
 from imageine.runner import demo, edit
 from PIL import Image, ImageChops
 
@@ -17,6 +17,9 @@ WISHES = (
     ("pink", "star", "remove the pink star", scoring.REMOVED, world.PLAIN),
     ("red", "square", "make the red square striped", "red", world.STRIPED),
 )
+
+# What the reference pictures show; the wish names no colour but the old one.
+REFERENCES = ("red", "yellow", "white")
 
 
 def scene_with(colour: str, shape: str, seed: int = 0) -> tuple[world.Scene, world.Thing]:
@@ -56,6 +59,23 @@ class Meaning:
         outside = Image.composite(Image.new("RGB", scene.size), difference, mask)
         assert outside.getbbox() is None
         assert difference.getbbox() is not None
+
+    def test_a_reference_picture_gives_the_colour(self, client, figures):
+        wish, photos = "paint the blue circle in this colour", world.load_photos(world.HELD_OUT_PHOTOS)
+        taken, without = [], []
+        for number, colour in enumerate(REFERENCES):
+            scene, thing = scene_with("blue", "circle", number)
+            picture, _ = reference.make_reference(random.Random(number), photos, colour)
+            options = {"client": client, "seed": number, **QUICK}
+            result = edit(scene.picture(), wish, reference=picture, **options)
+            assert result.metadata["imageine"]["pipeline"] == "Simple Edit with Reference"
+            taken.append((colour, scoring.is_painted(scene, thing, result.image, colour)))
+            alone = edit(scene.picture(), wish, **options)
+            without.append((colour, scoring.is_painted(scene, thing, alone.image, colour)))
+        done, chance = (sum(right for _, right in marks) for marks in (taken, without))
+        figures(f"a reference's colour, {type(self).__name__}: {done} of {len(taken)}, without the reference {chance}")
+        assert done >= len(taken) - 1, taken
+        assert chance == 0, without
 
     @pytest.mark.parametrize("wish", ["make the white triangle blue", "make the car blue"])
     def test_what_is_not_there_is_not_edited(self, client, wish):

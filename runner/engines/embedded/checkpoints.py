@@ -23,6 +23,7 @@ LATENT_SCALE = 0.18215  # of Stable Diffusion 1.5's autoencoder
 _CHANNELS, _CONTEXT = 320, 768
 _PREFIX = "model.diffusion_model."
 _TINY = "first_stage_model.taesd_"
+_TINY_SCALE = "first_stage_model.vae_scale"
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ def _tiny_autoencoder(path: Path, dtype: "torch.dtype") -> Any:
     weights = {}
     with safe_open(path, framework="pt") as file:
         names = file.keys()
+        # ComfyUI divides what is encoded by it, on top of Stable Diffusion's own factor.
+        scale = float(file.get_tensor(_TINY_SCALE)) if _TINY_SCALE in names else 1.0
         for name in names:
             if name.startswith(f"{_TINY}encoder."):
                 weights[f"encoder.layers.{name.split('.', 2)[2]}"] = file.get_tensor(name).to(dtype)
@@ -151,7 +154,7 @@ def _tiny_autoencoder(path: Path, dtype: "torch.dtype") -> Any:
                 # ComfyUI's decoder begins with a layer without weights, diffusers' does that outside.
                 place, rest = name.split(".", 2)[2].split(".", 1)
                 weights[f"decoder.layers.{int(place) - 1}.{rest}"] = file.get_tensor(name).to(dtype)
-    model = AutoencoderTiny(scaling_factor=LATENT_SCALE).to(dtype)
+    model = AutoencoderTiny(scaling_factor=LATENT_SCALE / scale).to(dtype)
     model.load_state_dict(weights)
     return model
 

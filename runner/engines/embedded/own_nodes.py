@@ -147,9 +147,7 @@ def encode_reference(
 ) -> tuple:
     from . import references
 
-    if negative_image is not None:
-        raise not_here("a negative reference")
-    seen = references.see(ip_adapter.layout, image, clip_vision, crop=crop == "center")
+    seen = references.see(ip_adapter.layout, image, clip_vision, negative_image, crop=crop == "center")
     return (seen if embeds is None else embeds + seen,)
 
 
@@ -161,12 +159,12 @@ def apply_adapter(
 
     if not weight:
         return (model,)
-    if mask is not None or negative_image is not None:
-        raise not_here("a mask or a negative image for a reference")
+    if mask is not None:
+        raise not_here("a mask for a reference")
     if weight_type != "linear" or combine != "concat":
         raise not_here(f"weight type '{weight_type}' with '{combine}'")
     if image is not None:
-        seen = references.see(ip_adapter.layout, image, clip_vision, crop=crop == "center")
+        seen = references.see(ip_adapter.layout, image, clip_vision, negative_image, crop=crop == "center")
         embeds = seen if embeds is None else embeds + seen
     checkpoint, influences = model
     influence = references.Influence(ip_adapter, embeds, weight, start_percent, end_percent)

@@ -24,10 +24,14 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Reference:
-    """A batch of pictures, ``[N,3,224,224]``, normalised as CLIP wants them; each has tokens of its own."""
+    """A batch of pictures, ``[N,3,224,224]``, normalised as CLIP wants them; each has tokens of its own.
+
+    ``avoided`` holds for each the picture to steer away from, ``[3,224,224]``, or None for nothing in particular.
+    """
 
     pixels: "torch.Tensor"
     encoder: Any
+    avoided: "tuple[torch.Tensor | None, ...]"
 
     def __add__(self, other: "Reference") -> "Reference":
         """Raises ``ValueError`` for two that were seen by different encoders."""
@@ -35,7 +39,7 @@ class Reference:
 
         if other.encoder is not self.encoder:
             raise ValueError("Two references were encoded by different image encoders. Load one for both.")
-        return Reference(torch.cat([self.pixels, other.pixels]), self.encoder)
+        return Reference(torch.cat([self.pixels, other.pixels]), self.encoder, self.avoided + other.avoided)
 
 
 @dataclass(frozen=True)
@@ -98,22 +102,49 @@ def load_encoder(path: Path, dtype: "torch.dtype") -> Any:
     return model.eval()
 
 
-def see(layout: Any, images: "torch.Tensor", encoder: Any, *, crop: bool) -> Reference:
+def see(
+    layout: Any, images: "torch.Tensor", encoder: Any, negative: "torch.Tensor | None" = None, *, crop: bool
+) -> Reference:
     """``images`` ``[N,H,W,C]`` in 0..1 for an adapter of ``layout``; ``crop`` cuts the middle square out, else they
-    are squeezed. Raises ``ValueError`` when ``encoder`` is not the one that the adapter was trained with."""
-    from transformers import CLIPImageProcessor
-
+    are squeezed. ``negative`` are images to steer away from, repeated to N. Raises ``ValueError`` when ``encoder`` is
+    not the one that the adapter was trained with."""
     from ....nodes.algorithms.ip_references import check_encoder
-    from ....nodes.algorithms.pixels import to_rgb
 
     configuration = encoder.config
     check_encoder(layout, configuration.projection_dim if layout.pooled else configuration.hidden_size)
-    edge = configuration.image_size
+    pixels = _normalised(images, configuration.image_size, crop)
+    if negative is None:
+        return Reference(pixels, encoder, (None,) * len(pixels))
+    avoided = _normalised(negative, configuration.image_size, crop)
+    return Reference(pixels, encoder, tuple(avoided[index % len(avoided)] for index in range(len(pixels))))
+
+
+def outputs(pipeline: Any, layout: Any, reference: Reference, guided: bool) -> "torch.Tensor":
+    """What the encoder in ``pipeline`` makes of ``reference``: ``[2,N,...]``, what to avoid first, or, where nothing is
+    ``guided``, ``[1,N,...]``."""
+    import torch
+
+    def encode(pixels):
+        return pipeline.encode_image(pixels, pipeline._execution_device, 1, not layout.pooled)
+
+    seen, nothing = encode(reference.pixels)
+    if not guided:
+        return seen[None]
+    pairs = zip(reference.avoided, nothing, strict=True)
+    avoided = [default if pixels is None else encode(pixels[None])[0][0] for pixels, default in pairs]
+    return torch.stack([torch.stack(avoided), seen])
+
+
+def _normalised(images: "torch.Tensor", edge: int, crop: bool) -> "torch.Tensor":
+    """``[N,H,W,C]`` in 0..1 -> ``[N,3,edge,edge]`` as CLIP wants them."""
+    from transformers import CLIPImageProcessor
+
+    from ....nodes.algorithms.pixels import to_rgb
+
     height, width = images.shape[1:3]
     scale = edge / min(height, width)
     # ComfyUI rounds the longer side where "shortest_edge" would cut it off: half a pixel to the left or right.
     size = (round(scale * height), round(scale * width)) if crop else (edge, edge)
     processor = CLIPImageProcessor(size=dict(zip(("height", "width"), size, strict=True)), crop_size=edge)
     levels = (to_rgb(images) * 255).round().byte().numpy()
-    pixels = processor(list(levels), return_tensors="pt", input_data_format="channels_last").pixel_values
-    return Reference(pixels, encoder)
+    return processor(list(levels), return_tensors="pt", input_data_format="channels_last").pixel_values

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .checkpoints import LATENT_SCALE, SCHEDULER, Checkpoint
+from .checkpoints import SCHEDULER, Checkpoint
 from .quiet import quiet
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def sample(
             output_type="latent",
             callback_on_step_end=_callback(influences, steps, on_step),
             **_control_options(positive.controls),
-            **_reference_options(pipeline, influences, steps),
+            **_reference_options(pipeline, influences, settings),
         ).images
 
 
@@ -117,7 +117,7 @@ def encode_photo(checkpoint: Checkpoint, pixels: "torch.Tensor", memory: "Memory
     with memory.holding(vae), torch.no_grad():
         encoded = vae.encode(2 * pixels.movedim(-1, 1).to(memory.device, vae.dtype) - 1)
         latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-        return latents * LATENT_SCALE
+        return latents * vae.config.scaling_factor
 
 
 def decode(checkpoint: Checkpoint, latents: "torch.Tensor", memory: "Memory") -> "torch.Tensor":
@@ -126,7 +126,7 @@ def decode(checkpoint: Checkpoint, latents: "torch.Tensor", memory: "Memory") ->
 
     vae = checkpoint.vae
     with memory.holding(vae), torch.no_grad():
-        pictures = vae.decode(latents.to(memory.device, vae.dtype) / LATENT_SCALE).sample
+        pictures = vae.decode(latents.to(memory.device, vae.dtype) / vae.config.scaling_factor).sample
     return (pictures / 2 + 0.5).clamp(0, 1).movedim(1, -1).float().cpu()
 
 
@@ -274,11 +274,15 @@ def _control_options(controls: tuple[Control, ...]) -> dict[str, Any]:
     return {name: column[0] if len(controls) == 1 else column for name, column in columns.items()}
 
 
-def _reference_options(pipeline, influences, steps: int) -> dict[str, Any]:
+def _reference_options(pipeline, influences, settings: Settings) -> dict[str, Any]:
+    from .references import outputs
+
     if not influences:
         return {}
-    pipeline.set_ip_adapter_scale(_scales(influences, 0, steps))
-    return {"ip_adapter_image": [influence.reference.pixels for influence in influences]}
+    pipeline.set_ip_adapter_scale(_scales(influences, 0, settings.steps))
+    guided = settings.guidance > 1
+    seen = [outputs(pipeline, one.adapter.layout, one.reference, guided) for one in influences]
+    return {"ip_adapter_image_embeds": seen}
 
 
 def _scales(influences, step: int, steps: int) -> list[float]:
