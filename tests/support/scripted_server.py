@@ -46,6 +46,7 @@ class ScriptedServer:
         self.bodies: list[dict] = []
         self.headers: list[dict] = []
         self.sockets: dict[str, web.WebSocketResponse] = {}
+        self.unwatched = threading.Event()  # no client has a socket open any more
         self.client_ids: list[str] = []
         self.flags: dict = {}
         self.script = succeed
@@ -187,6 +188,7 @@ class ScriptedServer:
         await socket.prepare(request)
         client_id = request.query["clientId"]
         self.client_ids.append(client_id)
+        self.unwatched.clear()
         self.sockets[client_id] = socket
         await socket.send_json({"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}}})
         async for message in socket:
@@ -194,6 +196,8 @@ class ScriptedServer:
                 break
         if self.sockets.get(client_id) is socket:
             del self.sockets[client_id]
+        if not self.sockets:
+            self.unwatched.set()
         return socket
 
     async def _prompt(self, request: web.Request) -> web.Response:
