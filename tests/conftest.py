@@ -1,5 +1,6 @@
 """Fixtures of all tests, and the last word of a run: which tiers it could not run."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ _SKIPPED = pytest.StashKey[dict]()
 
 
 def pytest_configure(config):
+    # A shell starts what runs in its background with Ctrl-C ignored, and every child inherits that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_FIGURES] = []
     config.stash[_SKIPPED] = {}
 
