@@ -73,15 +73,18 @@ def tensors() -> "Tensors":
 
 def save(path: Path) -> Path:
     """Write ``tensors()`` to ``path`` as safetensors in float16, which holds the trained weights exactly."""
+    content = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors().items()}
+    return write(path, content)
+
+
+def write(path: Path, content: "Tensors") -> Path:
+    """Write ``content`` to ``path`` as safetensors, as it is; returns ``path``."""
     from safetensors.torch import save_file
 
-    content = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in tensors().items()
-    }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(content, path, metadata={"imageine": "toy weights, trained on coloured shapes"})
+    contiguous = {name: tensor.contiguous() for name, tensor in content.items()}
+    save_file(contiguous, path, metadata={"imageine": "toy weights, trained on coloured shapes"})
     return path
 
 

@@ -63,12 +63,13 @@ def save_encoder(path: Path) -> Path:
     for name, shape in _wide_shapes().items():
         if name not in content:
             content[name] = torch.zeros(shape, dtype=torch.float8_e4m3fn)
-    return _save(path, content)
+    return trained_painter.write(path, content)
 
 
 def save_adapter(path: Path) -> Path:
     """Write the IP-Adapter to ``path`` as safetensors in float16. Raises ``OSError`` without the painter's weights."""
-    return _save(path, {name: tensor.half() for name, tensor in adapter(trained_painter.narrow()).items()})
+    made = adapter(trained_painter.narrow())
+    return trained_painter.write(path, {name: tensor.half() for name, tensor in made.items()})
 
 
 def narrow(path: Path = WEIGHTS) -> "Tensors":
@@ -155,13 +156,3 @@ def _head(config: dict[str, Any]) -> int:
 def _spread_heads(tensor: "torch.Tensor", axis: int) -> "torch.Tensor":
     heads = tensor.unflatten(axis, (NARROW["num_attention_heads"], -1))
     return filled(filled(heads, axis + 1, _head(WIDE)), axis, WIDE["num_attention_heads"]).flatten(axis, axis + 1)
-
-
-def _save(path: Path, tensors: "Tensors") -> Path:
-    from safetensors.torch import save_file
-
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    save_file(content, path, metadata={"imageine": "toy weights, trained on coloured shapes"})
-    return path

@@ -130,8 +130,10 @@ def outputs(pipeline: Any, layout: Any, reference: Reference, guided: bool) -> "
     seen, nothing = encode(reference.pixels)
     if not guided:
         return seen[None]
+    given = [pixels for pixels in reference.avoided if pixels is not None]
+    shown = iter(encode(torch.stack(given))[0] if given else ())
     pairs = zip(reference.avoided, nothing, strict=True)
-    avoided = [default if pixels is None else encode(pixels[None])[0][0] for pixels, default in pairs]
+    avoided = [default if pixels is None else next(shown) for pixels, default in pairs]
     return torch.stack([torch.stack(avoided), seen])
 
 
