@@ -165,7 +165,7 @@ def main() -> None:
     folder = find_comfyui(None) if arguments.engine == "comfyui" else None
     if arguments.engine == "comfyui" and folder is None:
         parser.error("no ComfyUI was found: set COMFYUI_DIR, or measure with --engine embedded")
-    models = make_models(folder)
+    models = make_models(folder, reference="reference" in parts)
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(working_client(folder, models)) if parts != ["find"] else None
         for part in parts:

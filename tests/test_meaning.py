@@ -9,7 +9,7 @@ from support.meaning import Meaning
 def models():
     for package in ("diffusers", "safetensors", "skimage", "torch", "transformers"):
         pytest.importorskip(package)
-    return demo.make_models(None)
+    return demo.make_models(None, reference=True)
 
 
 class TestEmbedded(Meaning):

@@ -49,7 +49,7 @@ spec = importlib.util.spec_from_file_location(
 sys.modules["imageine"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["imageine"])
 from imageine.runner.demo import trained
-print(trained.models_folder(cache))
+print(trained.models_folder(cache, reference="reference" in sys.argv[3:]))
 """
 
 
@@ -97,7 +97,7 @@ def run_demo(output: str | Path, *, comfyui: str | Path | None = None, on_event:
 
     output = check_output(output)
     folder = _find_comfyui(comfyui, tell)
-    tell("Making the demo's models (once, 665 MB) ...")
+    tell("Making the demo's models (once, 325 MB) ...")
     models = make_models(folder)
     edits = []
     with working_client(folder, models, tell) as client:
@@ -131,8 +131,9 @@ def working_client(
         yield client
 
 
-def make_models(comfyui_dir: Path | None) -> Path:
+def make_models(comfyui_dir: Path | None, *, reference: bool = False) -> Path:
     """The folder of the demo's models, made by the Python that runs ``comfyui_dir``, or by this one without ComfyUI.
+    With ``reference``, which the demo itself does not need, there are models for edits by a reference picture too.
 
     Raises ``ServerError`` (server_start) when that Python lacks torch or another package, with the pip line, and
     ``ModelError`` (model_unwritable) when the models cannot be made.
@@ -143,21 +144,22 @@ def make_models(comfyui_dir: Path | None) -> Path:
     from . import trained
 
     cache = cache_folder()
-    if trained.target(cache).is_dir():
-        return trained.target(cache)
+    target = trained.target(cache, reference=reference)
+    if target.is_dir():
+        return target
     root = Path(__file__).absolute().parents[2]
     python = find_python(comfyui_dir).path if comfyui_dir else sys.executable
-    command = [str(python), "-c", _MAKE_MODELS, str(root), str(cache)]
+    command = [str(python), "-c", _MAKE_MODELS, str(root), str(cache), *(["reference"] if reference else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ModelError(
             "model_unwritable",
             f"The demo's models could not be made in {cache}: {lines[-1]}",
-            "Free 700 MB there, or name another folder with IMAGEINE_CACHE.",
+            f"Free {700 if reference else 350} MB there, or name another folder with IMAGEINE_CACHE.",
             {"output": lines[-30:]},
         )
-    return trained.target(cache)
+    return target
 
 
 def blend_mask(client: "Client", result: "EditResult") -> "Image.Image":

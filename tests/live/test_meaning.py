@@ -8,5 +8,5 @@ from support.meaning import Meaning
 class TestComfyUI(Meaning):
     @pytest.fixture(scope="class")
     def client(self, comfyui_dir):
-        with demo.working_client(comfyui_dir, demo.make_models(comfyui_dir)) as client:
+        with demo.working_client(comfyui_dir, demo.make_models(comfyui_dir, reference=True)) as client:
             yield client
