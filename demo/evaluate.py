@@ -1,9 +1,10 @@
 """Measures the demo's weights on held-out scenes: ``python -m demo.evaluate [--part find] [--engine embedded]``.
 
-Four parts: ``find`` asks the detector alone; ``paint`` gives the painter the true masks, through the sampler of the
+Five parts: ``find`` asks the detector alone; ``paint`` gives the painter the true masks, through the sampler of the
 engine; ``wish`` does everything, from "make the green star yellow" to the stitched picture; ``reference`` too, with
-"paint the green star in this colour" and a picture of something yellow. No scene has a photo, nor a random seed, of
-the training.
+"paint the green star in this colour" and a picture of something yellow; ``depth`` gives the thing another colour under
+a loose mask, with and without its depth, and replaces it by another thing. No scene has a photo, nor a random seed,
+of the training.
 """
 
 import argparse
@@ -20,13 +21,14 @@ from imageine.runner.demo import GUIDANCE, SETTINGS, STEPS, make_models, trained
 from imageine.runner.engines.comfyui import find_comfyui
 from PIL import Image
 
-from . import finder_figures
+from . import depth_edits, finder_figures
 from .reference import make_reference
 from .scoring import REMOVED, Score, is_painted, score, wish_for
-from .world import COLOURS, HELD_OUT_PHOTOS, PATTERNS, PLAIN, Scene, Thing, load_photos, make_scene
+from .world import COLOURS, HELD_OUT_PHOTOS, PATTERNS, PLAIN, SHAPES, Scene, Thing, load_photos, make_scene
 
 SEED = 20_261_123
-PARTS = ("find", "paint", "wish", "reference")
+PARTS = ("find", "paint", "wish", "reference", "depth")
+EXTRAS = ("reference", "depth")  # parts that need models of their own
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,27 @@ def measure_references(client: Any, cases: list[Case], sheet: list[Image.Image])
     return tally
 
 
+def measure_depth(client: Any, cases: list[Case], sheet: list[Image.Image]) -> Tally:
+    """Complex Edit by depth: whether the outline is kept that a loose mask hides, and whether a thing is replaced."""
+    tally = Tally()
+    options = {"client": client, "steps": STEPS, "guidance": GUIDANCE, "settings": SETTINGS}
+    for number, case in enumerate(cases):
+        alone = Case(case.scene.only(case.thing), case.thing, case.colour, PLAIN)
+        for name, use_depth in (("with its depth", True), ("without", False)):
+            picture = depth_edits.recolour(client, alone.scene, case.thing, case.colour, use_depth, number)
+            overlap = depth_edits.kept(alone.scene, case.thing, picture, case.colour)
+            tally.note(f"its outline is kept by at least 0.7 {name}", overlap >= 0.7)
+            sheet.append(_pair(alone, picture))
+        shape = SHAPES[(SHAPES.index(case.thing.shape) + 1 + number % 3) % len(SHAPES)]
+        wish = f"replace the {case.thing.colour} {case.thing.shape} with a {case.colour} {shape}"
+        result = edit(case.scene.picture(), wish, seed=number, **options)
+        marks: Score = score(case.scene, case.thing, result.image, case.colour)
+        tally.note("a replacement was routed to depth", result.decision.edits[0].controls == ("depth",))
+        tally.note("the right thing was replaced, in the colour asked for, and nothing else", marks.right)
+        sheet.append(_pair(case, result.image))
+    return tally
+
+
 def _kind(case: Case) -> str:
     return "removed" if case.colour == REMOVED else "pattern" if case.pattern else "colour"
 
@@ -165,8 +188,10 @@ def main() -> None:
     folder = find_comfyui(None) if arguments.engine == "comfyui" else None
     if arguments.engine == "comfyui" and folder is None:
         parser.error("no ComfyUI was found: set COMFYUI_DIR, or measure with --engine embedded")
-    models = make_models(folder, reference="reference" in parts)
+    models = make_models(folder, [part for part in parts if part in EXTRAS])
     with contextlib.ExitStack() as stack:
+        if "depth" in parts:
+            models = stack.enter_context(depth_edits.with_pose_names(models))
         client = stack.enter_context(working_client(folder, models)) if parts != ["find"] else None
         for part in parts:
             pairs: list[Image.Image] = []
@@ -178,9 +203,9 @@ def main() -> None:
                 cases = make_cases(arguments.count, removed=0.0, patterned=0.0)
                 cases += make_cases(arguments.count // 4, removed=0.5, patterned=0.5)
                 tally = measure_painting(client, cases, pairs)
-            elif part == "reference":
+            elif part in EXTRAS:
                 cases = make_cases(arguments.count, removed=0.0, patterned=0.0)
-                tally = measure_references(client, cases, pairs)
+                tally = (measure_references if part == "reference" else measure_depth)(client, cases, pairs)
             else:
                 cases = make_cases(arguments.count, removed=0.15, patterned=0.15)
                 tally = measure_wishes(client, cases, pairs)

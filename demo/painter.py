@@ -113,6 +113,12 @@ def noise_levels(places: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(SIGMAS, sigmas).clamp(max=999)
 
 
+def error_weights(batch: dict[str, torch.Tensor], timesteps: torch.Tensor) -> torch.Tensor:
+    """What a squared error counts, ``[N,1,h,w]``."""
+    sigma = SIGMAS[timesteps].clamp(max=_HIGHEST_WEIGHTED).view(-1, 1, 1, 1)
+    return (1 + 2 * batch["mask"]) * (_LEAST_WEIGHT + (sigma / _SPREAD) ** 2) / 100
+
+
 def learn(trainer: Trainer, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
     """One step; returns its loss and by how much the colours inside the mask are missed, in levels of 0..1."""
     count = len(batch["after"])
@@ -122,9 +128,7 @@ def learn(trainer: Trainer, batch: dict[str, torch.Tensor]) -> tuple[float, floa
     with torch.autocast("cpu", torch.bfloat16, enabled=inputs.shape[-1] > 16):
         found = trainer.painter(inputs, timesteps, batch["words"])
     error = (found.float() - noise) ** 2
-    sigma = SIGMAS[timesteps].clamp(max=_HIGHEST_WEIGHTED).view(-1, 1, 1, 1)
-    weight = (1 + 2 * batch["mask"]) * (_LEAST_WEIGHT + (sigma / _SPREAD) ** 2) / 100
-    loss = (error * weight).mean()
+    loss = (error * error_weights(batch, timesteps)).mean()
     trainer.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(trainer.painter.parameters(), 1.0)

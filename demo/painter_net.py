@@ -9,6 +9,7 @@ channels without a change of what they compute. Two things differ from a UNet th
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -26,21 +27,13 @@ class Painter(nn.Module):
     """Predicts the noise in ``[N,9,h,w]`` (noisy latents, mask, latents of the masked photo); h and w even.
 
     ``timesteps`` ``[N]``, 0..999. ``words`` ``[N,L,len(CONCEPTS)]``: rows one-hot, or 0 where a prompt is shorter.
+    ``control``: what a ControlNet adds to the skips, in their order, and then to the middle.
     """
 
     def __init__(self):
         super().__init__()
         narrow, wide = WIDTH, 2 * WIDTH
-        self.time_embed = nn.Sequential(nn.Linear(narrow, _TIME), nn.SiLU(), nn.Linear(_TIME, _TIME))
-        self.input_blocks = nn.ModuleList(
-            [
-                nn.ModuleList([nn.Conv2d(2 * LATENT_CHANNELS + 1, narrow, 3, padding=1)]),
-                nn.ModuleList([_ResBlock(narrow)]),
-                nn.ModuleList([_Downsample()]),
-                nn.ModuleList([_ResBlock(narrow), _Transformer()]),
-            ]
-        )
-        self.middle_block = nn.ModuleList([_ResBlock(narrow), _Transformer(), _ResBlock(narrow)])
+        self.time_embed, self.input_blocks, self.middle_block = _half(2 * LATENT_CHANNELS + 1)
         self.output_blocks = nn.ModuleList(
             [
                 nn.ModuleList([_ResBlock(wide), _Transformer()]),
@@ -51,16 +44,70 @@ class Painter(nn.Module):
         )
         self.out = nn.Sequential(nn.GroupNorm(32, narrow), nn.SiLU(), nn.Conv2d(narrow, LATENT_CHANNELS, 3, padding=1))
 
-    def forward(self, x: torch.Tensor, timesteps: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, timesteps: torch.Tensor, words: torch.Tensor, control: Sequence[torch.Tensor] = ()
+    ) -> torch.Tensor:
         time = F.silu(self.time_embed(_sinusoids(timesteps)))
         skips = []
         for block in self.input_blocks:
             x = _run(block, x, time, words)
             skips.append(x)
         x = _run(self.middle_block, x, time, words)
+        if control:
+            skips = [skip + extra for skip, extra in zip(skips, control, strict=False)]
+            x = x + control[-1]
         for block in self.output_blocks:
             x = _run(block, torch.cat([x, skips.pop()], 1), time, words)
         return self.out(x)
+
+
+class Control(nn.Module):
+    """A ControlNet for ``Painter``: a copy of its half that goes down, which also sees how near everything is."""
+
+    def __init__(self):
+        super().__init__()
+        self.time_embed, self.input_blocks, self.middle_block = _half(LATENT_CHANNELS)
+        self.hint = nn.Conv2d(1, WIDTH, 3, padding=1)
+        self.zero_convs = nn.ModuleList(nn.ModuleList([nn.Conv2d(WIDTH, WIDTH, 1)]) for _ in self.input_blocks)
+        self.middle_block_out = nn.ModuleList([nn.Conv2d(WIDTH, WIDTH, 1)])
+
+    def begin(self, painter: Painter) -> "Control":
+        """Start as ``painter``'s copy that adds nothing (Zhang et al. 2023, section 3.1); returns itself."""
+        state = painter.state_dict()
+        state["input_blocks.0.0.weight"] = state["input_blocks.0.0.weight"][:, :LATENT_CHANNELS]
+        self.load_state_dict({name: state.get(name, tensor) for name, tensor in self.state_dict().items()})
+        for conv in (*(layer[0] for layer in self.zero_convs), self.middle_block_out[0]):
+            nn.init.zeros_(conv.weight)
+            nn.init.zeros_(conv.bias)
+        return self
+
+    def forward(
+        self, x: torch.Tensor, near: torch.Tensor, timesteps: torch.Tensor, words: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """``Painter``'s ``control`` for noisy latents ``[N,4,h,w]`` and depth maps ``[N,1,h,w]``, 1 the nearest."""
+        time = F.silu(self.time_embed(_sinusoids(timesteps)))
+        found = []
+        for place, (block, (zero,)) in enumerate(zip(self.input_blocks, self.zero_convs, strict=True)):
+            x = _run(block, x, time, words)
+            if place == 0:
+                x = x + self.hint(near)
+            found.append(zero(x))
+        found.append(self.middle_block_out[0](_run(self.middle_block, x, time, words)))
+        return found
+
+
+def _half(channels: int) -> tuple[nn.Sequential, nn.ModuleList, nn.ModuleList]:
+    """The half that goes down: the time's layers, the input blocks for ``channels``, the middle."""
+    time_embed = nn.Sequential(nn.Linear(WIDTH, _TIME), nn.SiLU(), nn.Linear(_TIME, _TIME))
+    input_blocks = nn.ModuleList(
+        [
+            nn.ModuleList([nn.Conv2d(channels, WIDTH, 3, padding=1)]),
+            nn.ModuleList([_ResBlock(WIDTH)]),
+            nn.ModuleList([_Downsample()]),
+            nn.ModuleList([_ResBlock(WIDTH), _Transformer()]),
+        ]
+    )
+    return time_embed, input_blocks, nn.ModuleList([_ResBlock(WIDTH), _Transformer(), _ResBlock(WIDTH)])
 
 
 def initialise(painter: Painter, seed: int) -> Painter:

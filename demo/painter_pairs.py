@@ -34,7 +34,7 @@ class Pair:
 
     ``before``, ``after``: mean colour of every cell, ``[3,h,w]`` in 0..1. ``mask`` ``[h,w]``, 0 or 1. ``touched``
     ``[h,w]`` in 0..1: where the thing was or will be. ``words``: the wish, of ``CONCEPTS``. ``thing``: what is to be
-    seen afterwards, None after a removal; ``scene`` is all but that.
+    seen afterwards, None after a removal; ``scene`` is all but that, its ``neighbours`` drawn into its background.
     """
 
     before: np.ndarray
@@ -45,6 +45,7 @@ class Pair:
     old: Thing
     thing: Thing | None
     scene: Scene
+    neighbours: tuple[Thing, ...]
 
 
 def make_pair(generator: random.Random, cells: tuple[int, int], photos: Sequence[Image.Image]) -> Pair:
@@ -52,7 +53,8 @@ def make_pair(generator: random.Random, cells: tuple[int, int], photos: Sequence
     size = cells[0] * CELL, cells[1] * CELL
     old = _subject(generator, cells)
     scene = Scene(make_background(generator, size, photos), ())
-    scene = Scene(Scene(scene.background, _neighbours(generator, old, cells)).picture(), ())
+    neighbours = _neighbours(generator, old, cells)
+    scene = Scene(Scene(scene.background, neighbours).picture(), ())
     kind = generator.random()
     if kind < _REMOVAL:
         new, words = None, ("background",)
@@ -69,6 +71,7 @@ def make_pair(generator: random.Random, cells: tuple[int, int], photos: Sequence
         old=old,
         thing=new,
         scene=scene,
+        neighbours=neighbours,
     )
 
 

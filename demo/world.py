@@ -110,11 +110,8 @@ class Scene:
     def size(self) -> tuple[int, int]:
         return self.background.size
 
-    def without(self, thing: Thing) -> "Scene":
-        return replace(self, things=tuple(other for other in self.things if other is not thing))
-
-    def exchanged(self, thing: Thing, other: Thing) -> "Scene":
-        return replace(self, things=tuple(other if one is thing else one for one in self.things))
+    def only(self, thing: Thing) -> "Scene":
+        return replace(self, things=(thing,))
 
     def picture(self) -> Image.Image:
         """The scene, mode RGB."""

@@ -9,7 +9,10 @@ from support.meaning import Meaning
 def models():
     for package in ("diffusers", "safetensors", "skimage", "torch", "transformers"):
         pytest.importorskip(package)
-    return demo.make_models(None, reference=True)
+    from imageine.demo.depth_edits import with_pose_names
+
+    with with_pose_names(demo.make_models(None, ("reference", "depth"))) as folder:
+        yield folder
 
 
 class TestEmbedded(Meaning):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from PIL import Image
 
@@ -49,7 +49,7 @@ spec = importlib.util.spec_from_file_location(
 sys.modules["imageine"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["imageine"])
 from imageine.runner.demo import trained
-print(trained.models_folder(cache, reference="reference" in sys.argv[3:]))
+print(trained.models_folder(cache, sys.argv[3:]))
 """
 
 
@@ -131,9 +131,10 @@ def working_client(
         yield client
 
 
-def make_models(comfyui_dir: Path | None, *, reference: bool = False) -> Path:
+def make_models(comfyui_dir: Path | None, extras: "Collection[str]" = ()) -> Path:
     """The folder of the demo's models, made by the Python that runs ``comfyui_dir``, or by this one without ComfyUI.
-    With ``reference``, which the demo itself does not need, there are models for edits by a reference picture too.
+    With ``extras`` ("reference", "depth"), which the demo itself does not need, there are models for edits by a
+    reference picture and for Complex Edit's depth too.
 
     Raises ``ServerError`` (server_start) when that Python lacks torch or another package, with the pip line, and
     ``ModelError`` (model_unwritable) when the models cannot be made.
@@ -144,19 +145,19 @@ def make_models(comfyui_dir: Path | None, *, reference: bool = False) -> Path:
     from . import trained
 
     cache = cache_folder()
-    target = trained.target(cache, reference=reference)
+    target = trained.target(cache, extras)
     if target.is_dir():
         return target
     root = Path(__file__).absolute().parents[2]
     python = find_python(comfyui_dir).path if comfyui_dir else sys.executable
-    command = [str(python), "-c", _MAKE_MODELS, str(root), str(cache), *(["reference"] if reference else [])]
+    command = [str(python), "-c", _MAKE_MODELS, str(root), str(cache), *extras]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ModelError(
             "model_unwritable",
             f"The demo's models could not be made in {cache}: {lines[-1]}",
-            f"Free {700 if reference else 350} MB there, or name another folder with IMAGEINE_CACHE.",
+            f"Free {700 if extras else 350} MB there, or name another folder with IMAGEINE_CACHE.",
             {"output": lines[-30:]},
         )
     return target

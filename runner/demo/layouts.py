@@ -45,6 +45,30 @@ def unet(variant: str | UNetVariant, in_channels: int = 9) -> Shapes:
     return dict(_unet(UNETS[variant] if isinstance(variant, str) else variant, in_channels))
 
 
+HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)  # of the hint's convolutions; a last one makes CHANNELS of them
+
+
+def control_net(variant: str | UNetVariant) -> Shapes:
+    """A ControlNet for ``unet(variant)``: its half that goes down, the hint's stack, and a 1x1 layer per output."""
+    half = unet(variant, in_channels=LATENT_CHANNELS)
+    found = {
+        name: shape for name, shape in half.items() if name.startswith(("time_embed.", "input_blocks.", "middle_"))
+    }
+    width = 3
+    for place, out in enumerate((*HINT_WIDTHS, CHANNELS)):
+        found.update(_layer(f"input_hint_block.{2 * place}", out, width, 3, 3))
+        width = out
+    blocks = 1 + max(int(name.split(".")[1]) for name in found if name.startswith("input_blocks."))
+    for block in range(blocks):
+        # Of its convolution, residual block or sampler.
+        endings = ("0.bias", "0.out_layers.3.bias", "0.op.bias")
+        names = (f"input_blocks.{block}.{ending}" for ending in endings)
+        width = next(found[name][0] for name in names if name in found)
+        found.update(_layer(f"zero_convs.{block}.0", width, width, 1, 1))
+    found.update(_layer("middle_block_out.0", width, width, 1, 1))
+    return found
+
+
 def _unet(variant: UNetVariant, in_channels: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from _layer("time_embed.0", TIME, CHANNELS)
     yield from _layer("time_embed.2", TIME, TIME)

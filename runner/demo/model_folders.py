@@ -14,6 +14,10 @@ SEGMENT_ANYTHING = Path("sams/sam2.1-hiera-tiny")
 CLIP_VISION = Path("clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors")
 IP_ADAPTER = Path("ipadapter/ip-adapter-plus_sd15.safetensors")
 
+# And those of Complex Edit's depth.
+DEPTH_ANYTHING = Path("depth-anything/Depth-Anything-V2-Small-hf")
+DEPTH_CONTROL_NET = Path("controlnet/control_v11f1p_sd15_depth.safetensors")
+
 
 def make(folder: Path, savers: Mapping[Path, Callable[[Path], Any]]) -> Path:
     """``folder``, made on the first call by calling each saver with its path there, found again afterwards.

@@ -102,7 +102,7 @@ def unet(trained: "Tensors") -> "Tensors":
     normalised (time, heads, the feed-forward layer) they are filled up with zeros instead. Attention was trained
     with the scale of the wide heads.
     """
-    return {name: _widened(name, trained[name], shape) for name, shape in layouts.unet("lite").items()}
+    return {name: widened(name, trained[name], shape) for name, shape in layouts.unet("lite").items()}
 
 
 def text_encoder() -> "Tensors":
@@ -122,7 +122,8 @@ def text_encoder() -> "Tensors":
     return made
 
 
-def _widened(name: str, tensor: "torch.Tensor", shape: tuple[int, ...]) -> "torch.Tensor":
+def widened(name: str, tensor: "torch.Tensor", shape: tuple[int, ...]) -> "torch.Tensor":
+    """``tensor``, called ``name`` in the checkpoint of a UNet or its ControlNet, in the wide one's ``shape``."""
     rows, columns = _ways(name)
     wide = rows(tensor, 0, shape[0])
     return wide if tensor.ndim == 1 else columns(wide, 1, shape[1]).contiguous()
@@ -136,7 +137,7 @@ def _ways(name: str) -> tuple:
         return filled, _first_of_copies if name.startswith("time_embed.0.") else filled
     if name.startswith("out.2."):
         return _as_is, columns
-    if name.startswith("input_blocks.0.0."):
+    if name.startswith(("input_blocks.0.0.", "input_hint_block.")):
         return rows, _as_is
     if ".emb_layers." in name or ".ff.net.2." in name:
         return rows, filled

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from imageine.demo import reference, scoring, world
+from imageine.demo import depth_edits, reference, scoring, world
 from imageine.runner import demo, edit
 from PIL import Image, ImageChops
 
@@ -17,6 +17,9 @@ WISHES = (
     ("pink", "star", "remove the pink star", scoring.REMOVED, world.PLAIN),
     ("red", "square", "make the red square striped", "red", world.STRIPED),
 )
+
+# Colour, shape, and another colour: the shape has to stay though the mask is a box.
+OUTLINES = (("blue", "triangle", "yellow"), ("green", "star", "red"), ("yellow", "circle", "blue"))
 
 # What the reference pictures show; the wish names no colour but the old one.
 REFERENCES = ("red", "yellow", "white")
@@ -76,6 +79,26 @@ class Meaning:
         figures(f"a reference's colour, {type(self).__name__}: {done} of {len(taken)}, without the reference {chance}")
         assert done >= len(taken) - 1, taken
         assert chance == 0, without
+
+    def test_depth_keeps_an_outline_that_the_mask_hides(self, client, figures):
+        kept, without = [], []
+        for number, (colour, shape, wanted) in enumerate(OUTLINES):
+            scene, thing = scene_with(colour, shape, number)
+            scene = scene.only(thing)
+            for use_depth, overlaps in ((True, kept), (False, without)):
+                picture = depth_edits.recolour(client, scene, thing, wanted, use_depth, number)
+                overlaps.append(depth_edits.kept(scene, thing, picture, wanted))
+        means = [sum(overlaps) / len(overlaps) for overlaps in (kept, without)]
+        name = type(self).__name__
+        figures(f"an outline by its depth, {name}: overlap {means[0]:.2f}, without {means[1]:.2f}")
+        assert means[0] > max(0.6, means[1] + 0.1), (kept, without)
+
+    def test_a_thing_is_replaced(self, client):
+        scene, thing = scene_with("blue", "circle")
+        result = edit(scene.picture(), "replace the blue circle with an orange star", client=client, seed=1, **QUICK)
+        assert result.metadata["imageine"]["pipeline"] == "Complex Edit"
+        assert result.decision.edits[0].controls == ("depth",)
+        assert scoring.score(scene, thing, result.image, "orange").right
 
     @pytest.mark.parametrize("wish", ["make the white triangle blue", "make the car blue"])
     def test_what_is_not_there_is_not_edited(self, client, wish):
