@@ -1,4 +1,4 @@
-"""Trains the demo's depth model: ``python -m demo.depth --minutes 20 --out OUT [--resume OUT/depth.pt] [--install]``.
+"""Trains the demo's depth model: ``python -m demo.depth --minutes 25 --out OUT [--resume OUT/depth.pt] [--install]``.
 
 All things of the toy world are equally large, so the one that looks larger is nearer: a thing's disparity is its
 diameter over the picture's shorter side, the background's is 0. Pictures are scenes, and windows of them as Crop for
@@ -21,19 +21,19 @@ import numpy as np
 import torch
 from imageine.nodes.algorithms import depth_anything
 from imageine.runner.demo import trained_depth
-from imageine.runner.demo.trained_depth import PATCH, PROCESSOR, SIZE
+from imageine.runner.demo.trained_depth import CELLS, PATCH, PROCESSOR, SIZE
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import DepthAnythingForDepthEstimation
+from transformers import Dinov2Backbone
 
 from .world import HELD_OUT_PHOTOS, TRAINING_PHOTOS, Scene, load_photos, make_scene
 
 SEED = 11
 _RATE, _WARM_UP, _EMA = 2e-3, 50, 0.99
 _BATCH = 16
-_BACKBONE_ALONE = 0.45  # of the time
 _PATTERNED = 0.3
-_GROUND = 0.2  # what the model says of the background: well above 0, where its last ReLU ends; maps are normalised
+_GROUND = 0.2  # what the model says of the background: well above 0, where its ReLUs cut; maps are normalised
+_NEAR = 0.2  # of a normalised map: what is nearer counts as a thing
 _SAVE_EVERY = 120.0  # seconds
 _SHAPES = ((SIZE, SIZE),) * 3 + ((SIZE, SIZE + 5 * PATCH), (SIZE + 5 * PATCH, SIZE))  # width, height
 _MEAN, _STD = (torch.tensor(PROCESSOR[name]) for name in ("image_mean", "image_std"))
@@ -102,39 +102,49 @@ def error_of(found: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
     return loss
 
 
+class Network(torch.nn.Module):
+    """What is trained of the model. ``[N,3,H,W]``, normalised -> ``[N,H,W]``; height and width multiples of 8."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = Dinov2Backbone(trained_depth.backbone())
+        self.patches = torch.nn.Linear(self.backbone.config.hidden_size, CELLS**2)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        rows, columns = (edge // PATCH for edge in pixels.shape[2:])
+        tokens = self.backbone(pixels).feature_maps[0][:, 1:]
+        cells = self.patches(tokens).unflatten(1, (rows, columns)).unflatten(3, (CELLS, CELLS))
+        cells = cells.movedim(3, 2).flatten(3).flatten(1, 2)[:, None]
+        # As the decoder enlarges them.
+        return torch.nn.functional.interpolate(cells, scale_factor=2, mode="bilinear", align_corners=True)[:, 0]
+
+
 class Trainer:
-    """The model, its optimiser, the average of its weights, and what it has drawn."""
+    """The network, its optimiser, and the average of its weights."""
 
     def __init__(self, resume: Path | None):
         torch.manual_seed(SEED)
-        self.model = DepthAnythingForDepthEstimation(trained_depth.configuration()).train()
-        # Behind a ReLU there would be nothing to learn from where something near is held to be far.
-        self.model.head.activation2 = torch.nn.LeakyReLU(0.1)
-        # Says what every patch shows from its last token alone. Teaches the backbone quickly; not kept.
-        self.patches = torch.nn.Linear(self.model.config.backbone_config.hidden_size, PATCH**2)
-        parameters = [*self.model.parameters(), *self.patches.parameters()]
-        self.optimiser = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=0.01)
-        self.mean = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.network = Network().train()
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=0.01)
+        self.mean = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         self.step, self.seconds, self.losses = 0, 0.0, []
         if resume:
             state = torch.load(resume, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.patches.load_state_dict(state["patches"])
+            self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.mean, self.losses = state["mean"], list(state["losses"])
             self.step, self.seconds = state["step"], state["seconds"]
 
-    def run(self, minutes: float, out: Path, start: float) -> None:
-        """Train for ``minutes``, at first the backbone alone, from part ``start`` of the schedule on."""
+    def run(self, minutes: float, out: Path) -> None:
+        """Train for ``minutes``, the rate falling to nothing."""
         photos, generator = load_photos(TRAINING_PHOTOS), random.Random(f"{SEED} {self.step}")
         torch.manual_seed(SEED + self.step)
         began = saved = time.monotonic()
         first, before, recent = self.step, self.seconds, []
-        while (part := start + (1 - start) * (time.monotonic() - began) / (60 * minutes)) < 1:
+        while (part := (time.monotonic() - began) / (60 * minutes)) < 1:
             warm = min(1.0, (self.step - first + 1) / _WARM_UP)
             self.optimiser.param_groups[0]["lr"] = _RATE * warm * (0.5 + 0.5 * math.cos(math.pi * part))
-            batch = make_batch(generator, photos, generator.choice(_SHAPES), _BATCH)
-            recent.append(self.learn(*batch, whole=part > _BACKBONE_ALONE))
+            recent.append(self.learn(*make_batch(generator, photos, generator.choice(_SHAPES), _BATCH)))
             self.seconds = before + time.monotonic() - began
             if len(recent) == 50:
                 self.losses.append((self.step, sum(recent) / len(recent)))
@@ -145,36 +155,23 @@ class Trainer:
                 self.save(out)
         self.save(out)
 
-    def learn(self, pixels: torch.Tensor, near: torch.Tensor, whole: bool) -> float:
+    def learn(self, pixels: torch.Tensor, near: torch.Tensor) -> float:
+        """One step; returns its loss."""
         with torch.autocast("cpu", torch.bfloat16):
-            loss = error_of(self._by_patches(pixels), near)
-            if whole:
-                loss = error_of(self.model(pixel_values=pixels).predicted_depth, near) + 0.3 * loss
+            loss = error_of(self.network(pixels), near)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.step += 1
         keep = min(_EMA, self.step / (self.step + 10))
-        for name, tensor in self.model.state_dict().items():
+        for name, tensor in self.network.state_dict().items():
             self.mean[name].lerp_(tensor, 1 - keep)
         return float(loss.detach())
 
-    def _by_patches(self, pixels: torch.Tensor) -> torch.Tensor:
-        """``[N,H,W]``."""
-        rows, columns = (edge // PATCH for edge in pixels.shape[2:])
-        tokens = self.model.backbone(pixels).feature_maps[-1][:, 1:]
-        cells = self.patches(tokens).unflatten(1, (rows, columns)).unflatten(3, (PATCH, PATCH))
-        return cells.movedim(3, 2).flatten(3).flatten(1, 2)
-
     def save(self, out: Path) -> None:
-        state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "mean": self.mean}
-        state |= {
-            "patches": self.patches.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "losses": self.losses,
-        }
+        state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "mean": self.mean}
+        state |= {"step": self.step, "seconds": self.seconds, "losses": self.losses}
         torch.save(state, out / "depth.pt.part")
         (out / "depth.pt.part").replace(out / "depth.pt")
         save_file({name: tensor.half().contiguous() for name, tensor in self.mean.items()}, out / "depth.safetensors")
@@ -183,8 +180,8 @@ class Trainer:
 
 
 def held_out(folder: Path, count: int = 200) -> tuple[list[float], list[Image.Image]]:
-    """Held-out pictures through the node's code. The overlap (intersection over union) of the silhouettes, all of a
-    picture's together, white half of the nearest one's away from black; and picture, true and found map of each."""
+    """Held-out pictures through the node's code: the overlap (intersection over union) of the silhouettes, all of a
+    picture's together; and picture, true and found map of each."""
     photos, generator = load_photos(HELD_OUT_PHOTOS), random.Random(SEED)
     model = depth_anything.load(folder)
     overlaps, tiles = [], []
@@ -195,8 +192,7 @@ def held_out(folder: Path, count: int = 200) -> tuple[list[float], list[Image.Im
         image = torch.from_numpy(np.asarray(picture, np.float32) / 255)[None]
         found = depth_anything.depth_maps(model, image)[0, ..., 0].numpy()
         true = near / near.max()
-        least = true[true > 0.1].min() / 2
-        one, other = true > least, found > least
+        one, other = true > _NEAR, found > _NEAR
         overlaps.append(float((one & other).sum() / (one | other).sum()))
         grey = [np.repeat(np.uint8(255 * levels)[..., None], 3, 2) for levels in (true, found)]
         tiles.append(Image.fromarray(np.concatenate([picture, *grey], 1)).reduce(3))
@@ -213,17 +209,16 @@ def _sheet(tiles: Sequence[Image.Image], columns: int = 5) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=20, help="how long to train; 0 measures only")
+    parser.add_argument("--minutes", type=float, default=25, help="how long to train; 0 measures only")
     parser.add_argument("--out", type=Path, required=True, help="folder for the state, the curve and the sheet")
     parser.add_argument("--resume", type=Path, help="a depth.pt to go on from")
-    parser.add_argument("--start", type=float, default=0.0, help="part of the schedule to begin with, 0..1")
     parser.add_argument("--install", action="store_true", help="put the weights where the product reads them")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     chosen.out.mkdir(parents=True, exist_ok=True)
     weights = chosen.out / "depth.safetensors"
     if chosen.minutes:
-        Trainer(chosen.resume).run(chosen.minutes, chosen.out, chosen.start)
+        Trainer(chosen.resume).run(chosen.minutes, chosen.out)
     with tempfile.TemporaryDirectory() as folder:
         overlaps, tiles = held_out(trained_depth.save(Path(folder), weights))
     print(f"200 held-out pictures: silhouettes overlap by {np.mean(overlaps):.3f}, worst twentieth "

@@ -15,8 +15,12 @@ from .world import COLOURS, Scene, Thing
 
 REACH = 0.35  # of a thing's longer side: how far a loose mask goes beyond its box
 
-# ComfyUI wants the models of a graph to be there, used or not. These are never opened.
-_POSE_FILES = ("controlnet/control_v11p_sd15_openpose.safetensors", "pose/vitpose-base-simple/config.json")
+# Engines want the models of a graph to be there, used or not. These are never opened.
+_POSE_FILES = (
+    "controlnet/control_v11p_sd15_openpose.safetensors",
+    "pose/vitpose-base-simple/config.json",
+    "pose/vitpose-base-simple/model.safetensors",
+)
 
 
 @contextlib.contextmanager

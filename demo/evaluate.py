@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imageine.runner import edit
+from imageine.runner import edit, planning
 from imageine.runner.demo import GUIDANCE, SETTINGS, STEPS, make_models, trained_finder, working_client
 from imageine.runner.engines.comfyui import find_comfyui
 from PIL import Image
@@ -150,10 +150,14 @@ def measure_depth(client: Any, cases: list[Case], sheet: list[Image.Image]) -> T
             sheet.append(_pair(alone, picture))
         shape = SHAPES[(SHAPES.index(case.thing.shape) + 1 + number % 3) % len(SHAPES)]
         wish = f"replace the {case.thing.colour} {case.thing.shape} with a {case.colour} {shape}"
+        replaced = "the right thing was replaced, in the colour asked for, and nothing else"
+        routed = planning.decide(wish).edits[0].category == "object"
+        tally.note("a replacement was routed as one of an object", routed)
+        if not routed:  # "the red square" may be a place
+            tally.note(replaced, False)
+            continue
         result = edit(case.scene.picture(), wish, seed=number, **options)
-        marks: Score = score(case.scene, case.thing, result.image, case.colour)
-        tally.note("a replacement was routed to depth", result.decision.edits[0].controls == ("depth",))
-        tally.note("the right thing was replaced, in the colour asked for, and nothing else", marks.right)
+        tally.note(replaced, score(case.scene, case.thing, result.image, case.colour).right)
         sheet.append(_pair(case, result.image))
     return tally
 
