@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
 pytest.importorskip("skimage")
 
 from imageine.demo import control, painter_net  # noqa: E402
