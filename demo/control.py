@@ -38,7 +38,7 @@ _SCHEDULE = ((0.4, (16, 16), 16), (1.01, (32, 32), 6))  # until this part of the
 
 
 def make_example(generator: random.Random, cells: tuple[int, int], photos: Sequence[Image.Image]) -> Pair:
-    """The painter's pair, mostly with a loose mask, its wish at times without the shape, and ``near`` of it."""
+    """The painter's pair, mostly with a loose mask, its wish at times without the shape."""
     pair = make_pair(generator, cells, photos)
     if generator.random() < _LOOSE:
         pair = replace(pair, mask=loose_mask(generator, pair.old, cells))
@@ -145,7 +145,7 @@ class Trainer:
         self.save(out)
 
     def learn(self, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
-        """One step; returns its loss, and now and then (else the same) that of the painter without the map."""
+        """One step; returns its loss, and that of the painter without the map: only the difference says something."""
         count = len(batch["after"])
         timesteps = noise_levels((torch.randperm(count) + torch.rand(count)) / count)
         inputs, noise = noisy(batch, timesteps)

@@ -11,7 +11,7 @@ pytest.importorskip("skimage")
 
 from imageine.demo import depth, world  # noqa: E402
 from imageine.nodes.algorithms import depth_anything  # noqa: E402
-from imageine.runner.demo import trained_depth  # noqa: E402
+from imageine.runner.demo import trained_depth, trained_painter  # noqa: E402
 from PIL import Image  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -54,10 +54,8 @@ def test_larger_is_nearer_and_the_ground_is_far(folder):
 
 
 def test_decoder_hands_on_what_the_backbone_says(folder):
-    from safetensors.torch import load_file
-
     narrow = depth.Network().eval()
-    narrow.load_state_dict({name: tensor.float() for name, tensor in load_file(trained_depth.WEIGHTS).items()})
+    narrow.load_state_dict(trained_painter.narrow(trained_depth.WEIGHTS))
     wide = transformers.DepthAnythingForDepthEstimation.from_pretrained(folder, local_files_only=True).eval()
     pixels = torch.randn(1, 3, 128, 168, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import trained_painter
+
 if TYPE_CHECKING:
     from .filling import Tensors
 
@@ -44,13 +46,12 @@ def save(folder: Path, weights: Path = WEIGHTS) -> Path:
     ``weights`` holds what was trained, in any precision; the folder's are float32. Raises ``OSError`` when it is not
     there, ``RuntimeError`` when its tensors are not those of ``backbone()`` and the patches' layer.
     """
-    from safetensors.torch import load_file
     from transformers import DepthAnythingForDepthEstimation
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = DepthAnythingForDepthEstimation(configuration()).eval().requires_grad_(False)
-    trained = {name: tensor.float() for name, tensor in load_file(weights).items()}
+    trained = trained_painter.narrow(weights)
     patches = {name: trained.pop(f"patches.{name}") for name in ("weight", "bias")}
     for parameter in model.parameters():
         parameter.zero_()

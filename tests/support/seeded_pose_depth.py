@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from imageine.runner.demo import filling
+from imageine.runner.demo import filling, trained_depth
 
 # Where the joints of the standing person are, in shares (x, y) of the model's input; COCO's order.
 PERSON = (
@@ -33,21 +33,7 @@ _POSE_PROCESSOR = {
     "rescale_factor": 0.00392156862745098,
     "size": {"height": HEIGHT, "width": WIDTH},
 }
-_DEPTH_PROCESSOR = {
-    "do_normalize": True,
-    "do_pad": False,
-    "do_rescale": True,
-    "do_resize": True,
-    "ensure_multiple_of": 14,
-    "image_mean": [0.485, 0.456, 0.406],
-    "image_processor_type": "DPTImageProcessor",
-    "image_std": [0.229, 0.224, 0.225],
-    "keep_aspect_ratio": True,
-    "resample": 3,
-    "rescale_factor": 0.00392156862745098,
-    "size": {"height": 518, "width": 518},
-    "size_divisor": None,
-}
+_DEPTH_PROCESSOR = {**trained_depth.PROCESSOR, "ensure_multiple_of": 14, "size": {"height": 518, "width": 518}}
 
 
 def vitpose(folder: Path, random: bool = False, experts: int = 1) -> Path:
